@@ -1,0 +1,74 @@
+package kernels
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"pault.ag/go/debian/deb"
+
+	"kqual/matrix"
+)
+
+const (
+	// maxMember bounds one file of a package, maxExtracted all of them, in bytes.
+	maxMember    = 512 << 20
+	maxExtracted = 4 << 30
+)
+
+// ExtractDeb unpacks the regular files of a package whose names (clean, without
+// a leading slash) pass the filter, into dst. Everything else in the archive,
+// links and device nodes included, is passed over; a name that would leave dst
+// is an error.
+func ExtractDeb(debPath string, filter func(name string) bool, dst string) error {
+	f, err := os.Open(debPath)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	pkg, err := deb.Load(f, filepath.Base(debPath))
+	if err != nil {
+		return fmt.Errorf("open package: %w", err)
+	}
+	defer pkg.Close()
+	var total int64
+	for {
+		h, err := pkg.Data.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("unpack: %w", err)
+		}
+		name := path.Clean(strings.TrimPrefix(h.Name, "./"))
+		if !filepath.IsLocal(name) {
+			return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("the package has a file %q outside its root", h.Name)}
+		}
+		if h.Typeflag != tar.TypeReg || !filter(name) {
+			continue
+		}
+		if total += h.Size; h.Size > maxMember || total > maxExtracted {
+			return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("the package unpacks to more than the limit at %q", name)}
+		}
+		if err := extractFile(pkg.Data, h.Size, filepath.Join(dst, name)); err != nil {
+			return fmt.Errorf("unpack %s: %w", name, err)
+		}
+	}
+}
+
+func extractFile(r io.Reader, size int64, dst string) error {
+	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(out, r, size)
+	return errors.Join(err, out.Close())
+}

@@ -1,0 +1,4 @@
+// Package kernels gets bootable kernels: from Debian's archive, from files,
+// from a build. A source turns its part of the matrix into an [Image]; the
+// cache keeps what was fetched or built, verified by hash.
+package kernels

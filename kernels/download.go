@@ -1,0 +1,219 @@
+package kernels
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kqual/matrix"
+)
+
+const (
+	// maxDownload bounds a file whose size nobody told, in bytes.
+	maxDownload = 2 << 30
+	// stallTimeout ends a download that delivers nothing for so long.
+	stallTimeout = 60 * time.Second
+	// tries is how often a download is started before it is given up.
+	tries = 3
+	// retryPause is the wait before the second try; it doubles.
+	retryPause = 500 * time.Millisecond
+)
+
+// Request is a file to download.
+type Request struct {
+	URL    string
+	SHA256 string // hex, mandatory: a download without a hash has no place here
+	Size   int64  // bytes; 0 where unknown
+	Step   string // for progress
+}
+
+// httpStatus is an answer other than 200.
+type httpStatus struct {
+	url  string
+	code int
+}
+
+func (e *httpStatus) Error() string {
+	return fmt.Sprintf("get %s: %d %s", e.url, e.code, http.StatusText(e.code))
+}
+
+// isMissing says that the server has no such file.
+func isMissing(err error) bool {
+	var s *httpStatus
+	return errors.As(err, &s) && (s.code == http.StatusNotFound || s.code == http.StatusGone)
+}
+
+var httpClient = &http.Client{Transport: &http.Transport{
+	Proxy:                 http.ProxyFromEnvironment,
+	ResponseHeaderTimeout: stallTimeout,
+	TLSHandshakeTimeout:   stallTimeout,
+	DisableCompression:    true,
+}}
+
+// Download returns the path of a file with the requested hash, from the cache
+// or the network. It is hashed on the way and appears only if the hash is
+// right.
+func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, error) {
+	const name = "file"
+	dir, err := c.Entry(ctx, "download", req.SHA256, func(tmp string) error {
+		return retry(ctx, func() error { return fetchTo(ctx, env, req, filepath.Join(tmp, name)) })
+	})
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, name), nil
+}
+
+// retry repeats what failed for a reason that may pass.
+func retry(ctx context.Context, try func() error) error {
+	pause := retryPause
+	for n := 1; ; n++ {
+		err := try()
+		var s *httpStatus
+		var f *matrix.Failure
+		final := err == nil || n == tries || ctx.Err() != nil || errors.As(err, &f) ||
+			errors.As(err, &s) && s.code < 500 && s.code != http.StatusTooManyRequests
+		if final {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pause *= 2
+	}
+}
+
+func fetchTo(ctx context.Context, env Env, req Request, dst string) (err error) {
+	body, err := get(ctx, req.URL, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	out, err := os.Create(dst)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := out.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			os.Remove(dst)
+		}
+	}()
+	limit := req.Size
+	if limit == 0 {
+		limit = maxDownload
+	}
+	h := sha256.New()
+	meter := &meter{env: env, step: req.Step, total: req.Size}
+	defer meter.end()
+	n, err := io.Copy(io.MultiWriter(out, h, meter), io.LimitReader(body, limit+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("get %s: %w", req.URL, err)
+	case n > limit:
+		return refusedFile(req.URL, fmt.Sprintf("it goes on after the %d bytes it should have", limit))
+	case req.Size != 0 && n < req.Size:
+		return fmt.Errorf("get %s: truncated: %d of %d bytes", req.URL, n, req.Size)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != req.SHA256 {
+		return refusedFile(req.URL, fmt.Sprintf("wrong hash: sha256 %.16s…, want %.16s…", got, req.SHA256))
+	}
+	return nil
+}
+
+// refusedFile is a file that is not what it should be; trying again is no use.
+func refusedFile(url, why string) error {
+	return &matrix.Failure{
+		Side: matrix.SideKernel, Reason: fmt.Sprintf("get %s: %s", url, why),
+		Hint: "the mirror is being updated, or it is not to be trusted: try again later, or name another mirror",
+	}
+}
+
+// get starts a GET; the body ends with an error when nothing comes for
+// stallTimeout. header may be nil.
+func get(ctx context.Context, url string, header http.Header) (io.ReadCloser, error) {
+	resp, err := request(ctx, url, header)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, &httpStatus{url, resp.StatusCode}
+	}
+	return resp.Body, nil
+}
+
+func request(ctx context.Context, url string, header http.Header) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	resp, err := httpClient.Do(req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = &watchedBody{ReadCloser: resp.Body, cancel: cancel, timer: time.AfterFunc(stallTimeout, cancel)}
+	return resp, nil
+}
+
+// watchedBody cancels its request when no data comes for stallTimeout.
+type watchedBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+	timer  *time.Timer
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.timer.Reset(stallTimeout)
+	}
+	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	b.timer.Stop()
+	b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// meterStep is how many bytes pass between two progress events.
+const meterStep = 256 << 10
+
+// meter reports what passes through it.
+type meter struct {
+	env         Env
+	step        string
+	done, total int64
+	told        int64
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	m.done += int64(len(p))
+	if m.done-m.told >= meterStep {
+		m.told = m.done
+		m.env.Progress(Event{Kernel: m.env.Kernel, Step: m.step, Done: m.done, Total: m.total})
+	}
+	return len(p), nil
+}
+
+func (m *meter) end() {
+	m.env.Progress(Event{Kernel: m.env.Kernel, Step: m.step, Done: m.done, Total: m.total, End: true})
+}

@@ -1,0 +1,113 @@
+package kernels
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gopkg.in/yaml.v3"
+
+	"kqual/matrix"
+)
+
+func init() { register(fileSource{}) }
+
+// fileSource takes a kernel from where the user keeps it.
+type fileSource struct{}
+
+// fileConfig is the file: part of a kernel. Relative paths start at the
+// working directory.
+type fileConfig struct {
+	Vmlinuz string `yaml:"vmlinuz" kqual:"required"`
+	Modules string `yaml:"modules"` // lib/modules/RELEASE
+	Config  string `yaml:"config"`
+}
+
+func (fileSource) Catalog() matrix.KernelSource {
+	return matrix.KernelSource{
+		Name: "file",
+		Doc:  "a kernel image (bzImage) on this machine, with its modules and config",
+		Decode: func(node *yaml.Node, path string) (any, matrix.Problems) {
+			var c fileConfig
+			problems := matrix.DecodeStrict(node, path, &c)
+			return c, problems
+		},
+		Cost: func(any) string { return "no download" },
+	}
+}
+
+func (fileSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
+	c := config.(fileConfig)
+	for _, path := range []string{c.Vmlinuz, c.Modules, c.Config} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "correct the path in the matrix"}
+		}
+	}
+	vmlinuz, err := filepath.Abs(c.Vmlinuz)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := HashFile(vmlinuz)
+	if err != nil {
+		return nil, err
+	}
+	img := &Image{
+		Vmlinuz: vmlinuz, Modules: c.Modules, Config: c.Config,
+		Hashes: map[string]string{vmlinuz: sum},
+		Provenance: matrix.Provenance{
+			Source: "file", Arch: "amd64", SHA256: sum, Config: readKconfig(c.Config),
+			Details: map[string]string{"path": vmlinuz},
+		},
+	}
+	return img, addVmlinux(ctx, env, img)
+}
+
+// addVmlinux puts the uncompressed kernel of img into the cache, keyed by the
+// image's hash, and fills in the release and the version that the image
+// carries. Where there is no such kernel the compressed one boots.
+func addVmlinux(ctx context.Context, env Env, img *Image) error {
+	data, err := os.ReadFile(img.Vmlinuz)
+	if err != nil {
+		return err
+	}
+	h, err := parseBzImage(data)
+	if err != nil {
+		return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("%s: %v", img.Vmlinuz, err), Hint: "name a bzImage"}
+	}
+	if img.Release == "" {
+		img.Release = h.release
+	}
+	if img.Provenance.Version == "" {
+		img.Provenance.Version = h.release
+	}
+	dir, err := env.Cache.Entry(ctx, "vmlinux", img.Provenance.SHA256, func(tmp string) error {
+		_, err := extractVmlinux(img.Vmlinuz, filepath.Join(tmp, "vmlinux"))
+		if errors.Is(err, errNoPVH) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return img.useVmlinux(dir)
+}
+
+// useVmlinux lets img boot the uncompressed kernel in a cache entry, if there
+// is one.
+func (img *Image) useVmlinux(dir string) error {
+	m, err := readManifest(dir)
+	if err != nil {
+		return fmt.Errorf("read the manifest of %s: %w", dir, err)
+	}
+	if s, ok := m.Files["vmlinux"]; ok {
+		img.Vmlinux = filepath.Join(dir, "vmlinux")
+		img.Hashes[img.Vmlinux] = s.SHA256
+	}
+	return nil
+}

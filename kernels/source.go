@@ -1,0 +1,76 @@
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"kqual/matrix"
+)
+
+// Image is a kernel that is ready to boot, with every path inside the cache
+// or where the user keeps it.
+type Image struct {
+	Vmlinuz    string // compressed image (bzImage)
+	Vmlinux    string // uncompressed ELF with a PVH entry note; empty if there is none
+	Modules    string // directory with modules.dep and the modules; empty for a monolithic kernel
+	Config     string // the kernel's .config; empty if unknown
+	Release    string // what uname -r must say; empty if unknown
+	Provenance matrix.Provenance
+	// Hashes are the sha256 (hex) of Vmlinuz and Vmlinux by path, as they were
+	// when the image was made; Verify compares.
+	Hashes map[string]string
+}
+
+// Event tells how a fetch or build goes on.
+type Event struct {
+	Kernel string // name in the matrix
+	Step   string // "download linux-image-6.1…", "build v5.10-affected"
+	Done   int64  // bytes so far
+	Total  int64  // bytes in all; 0 where unknown
+	End    bool   // the step is over
+}
+
+// Env is what a source works with.
+type Env struct {
+	Cache    *Cache
+	Kernel   string      // name in the matrix, for events
+	Progress func(Event) // may be called from any goroutine; never nil
+}
+
+// Source is one kind of origin. Its name is the key in the matrix.
+type Source interface {
+	// Catalog describes the source to the matrix parser.
+	Catalog() matrix.KernelSource
+	// Fetch returns the image for a config that Catalog().Decode returned. It
+	// reuses what the cache has and leaves nothing behind on failure. An error
+	// may be a *matrix.Failure, which names a side and a hint.
+	Fetch(ctx context.Context, env Env, config any) (*Image, error)
+}
+
+var sources = map[string]Source{}
+
+func register(s Source) { sources[s.Catalog().Name] = s }
+
+// Sources lists the registered sources by name.
+func Sources() []Source {
+	names := make([]string, 0, len(sources))
+	for name := range sources {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	out := make([]Source, len(names))
+	for i, name := range names {
+		out[i] = sources[name]
+	}
+	return out
+}
+
+// Fetch gets the image of one kernel of the matrix.
+func Fetch(ctx context.Context, env Env, k matrix.Kernel) (*Image, error) {
+	s, ok := sources[k.Source]
+	if !ok {
+		return nil, fmt.Errorf("kernel %s: no source named %q", k.Name, k.Source)
+	}
+	return s.Fetch(ctx, env, k.Config)
+}

@@ -1,0 +1,202 @@
+package kernels
+
+import (
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/kjk/lzma"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/xi2/xz"
+)
+
+// Offsets in the x86 boot header (Documentation/x86/boot.rst).
+const (
+	setupSectsAt     = 0x1f1
+	headerMagicAt    = 0x202 // "HdrS"
+	bootProtocolAt   = 0x206
+	kernelVersionAt  = 0x20e // of the version string, minus 0x200
+	payloadOffsetAt  = 0x248 // from the start of the protected-mode code
+	payloadLengthAt  = 0x24c
+	minBootProtocol  = 0x0208 // the first with a payload offset
+	sectorSize       = 512    // bytes
+	maxVmlinux       = 1 << 30
+	maxVersionString = 256
+)
+
+// bootHeader is what a bzImage says about itself.
+type bootHeader struct {
+	release string // uname -r
+	payload []byte // the compressed vmlinux; nil where the protocol is too old
+}
+
+// parseBzImage reads the boot header of a bzImage.
+func parseBzImage(image []byte) (bootHeader, error) {
+	var h bootHeader
+	if len(image) < payloadLengthAt+4 || string(image[headerMagicAt:headerMagicAt+4]) != "HdrS" {
+		return h, errors.New("not an x86 kernel image (no boot header)")
+	}
+	if at := int(binary.LittleEndian.Uint16(image[kernelVersionAt:])); at != 0 && at+0x200 < len(image) {
+		s := image[at+0x200:]
+		s = s[:min(len(s), maxVersionString)]
+		if end := bytes.IndexAny(s, " \x00"); end > 0 {
+			h.release = string(s[:end])
+		}
+	}
+	if binary.LittleEndian.Uint16(image[bootProtocolAt:]) < minBootProtocol {
+		return h, nil
+	}
+	sects := int(image[setupSectsAt])
+	if sects == 0 {
+		sects = 4
+	}
+	start := (sects+1)*sectorSize + int(binary.LittleEndian.Uint32(image[payloadOffsetAt:]))
+	end := start + int(binary.LittleEndian.Uint32(image[payloadLengthAt:]))
+	if start < 0 || end < start || end > len(image) {
+		return h, errors.New("truncated kernel image: the payload reaches past its end")
+	}
+	h.payload = image[start:end]
+	return h, nil
+}
+
+// payloadFormats are the compressions a kernel is built with, by magic number
+// (scripts/extract-vmlinux lists the same). Kernel xz streams use the x86 BCJ
+// filter, which this xz package knows.
+var payloadFormats = []struct {
+	magic string
+	open  func(io.Reader) (io.Reader, error)
+}{
+	{"\x1f\x8b\x08", func(r io.Reader) (io.Reader, error) {
+		z, err := gzip.NewReader(r)
+		if err == nil {
+			z.Multistream(false)
+		}
+		return z, err
+	}},
+	{"\xfd7zXZ\x00", func(r io.Reader) (io.Reader, error) {
+		z, err := xz.NewReader(r, 0)
+		if err == nil {
+			z.Multistream(false)
+		}
+		return z, err
+	}},
+	{"\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, error) {
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<30))
+		if err != nil {
+			return nil, err
+		}
+		return z.IOReadCloser(), nil
+	}},
+	{"BZh", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
+	{"\x5d\x00\x00", func(r io.Reader) (io.Reader, error) { return lzma.NewReader(r), nil }},
+	{"\x02\x21\x4c\x18", func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil }},
+}
+
+// errNoPVH says that an image has no vmlinux that QEMU could enter directly.
+var errNoPVH = errors.New("no vmlinux with a PVH entry")
+
+// extractVmlinux writes the uncompressed ELF kernel inside the bzImage at
+// path to dst. It returns errNoPVH where there is none that boots by itself;
+// the bzImage then has to do.
+func extractVmlinux(path, dst string) (release string, err error) {
+	image, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	h, err := parseBzImage(image)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	for _, f := range payloadFormats {
+		if !bytes.HasPrefix(h.payload, []byte(f.magic)) {
+			continue
+		}
+		if err := decompressVmlinux(h.payload, f.open, dst); err != nil {
+			os.Remove(dst)
+			return h.release, fmt.Errorf("%w: %w", errNoPVH, err)
+		}
+		if !hasPVHEntry(dst) {
+			os.Remove(dst)
+			return h.release, errNoPVH
+		}
+		return h.release, nil
+	}
+	return h.release, fmt.Errorf("%w: unknown compression", errNoPVH)
+}
+
+func decompressVmlinux(payload []byte, open func(io.Reader) (io.Reader, error), dst string) error {
+	r, err := open(bytes.NewReader(payload))
+	if err != nil {
+		return err
+	}
+	if c, ok := r.(io.Closer); ok {
+		defer c.Close()
+	}
+	out, err := os.Create(dst)
+	if err != nil {
+		return err
+	}
+	// The payload ends with its own size; some readers take that for the start
+	// of a further stream and complain after the last byte of the kernel.
+	n, err := io.Copy(out, io.LimitReader(r, maxVmlinux))
+	if cerr := out.Close(); cerr != nil {
+		return cerr
+	}
+	if err != nil && n == 0 {
+		return err
+	}
+	return nil
+}
+
+// pvhNote is XEN_ELFNOTE_PHYS32_ENTRY (include/xen/interface/elfnote.h): the
+// 32-bit entry that QEMU jumps to.
+const pvhNote = 18
+
+// hasPVHEntry says whether the file is a whole ELF kernel with a PVH entry.
+func hasPVHEntry(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := os.Stat(path)
+	if err != nil || f.Class != elf.ELFCLASS64 || f.Type != elf.ET_EXEC {
+		return false
+	}
+	found := false
+	for _, p := range f.Progs {
+		if p.Off+p.Filesz > uint64(info.Size()) {
+			return false // cut off
+		}
+		if p.Type == elf.PT_NOTE {
+			notes, err := io.ReadAll(io.LimitReader(p.Open(), 1<<20))
+			found = found || err == nil && hasNote(notes, f.ByteOrder, "Xen", pvhNote)
+		}
+	}
+	return found
+}
+
+// hasNote looks through ELF notes: namesz, descsz and type, each u32, then the
+// name and the descriptor, both padded to 4 bytes.
+func hasNote(notes []byte, order binary.ByteOrder, name string, kind uint32) bool {
+	pad := func(n uint32) int { return int(n+3) &^ 3 }
+	for len(notes) >= 12 {
+		nameSize, descSize, k := order.Uint32(notes), order.Uint32(notes[4:]), order.Uint32(notes[8:])
+		size := 12 + pad(nameSize) + pad(descSize)
+		if size < 12 || size > len(notes) {
+			return false
+		}
+		if k == kind && string(bytes.TrimRight(notes[12:12+nameSize], "\x00")) == name {
+			return true
+		}
+		notes = notes[size:]
+	}
+	return false
+}

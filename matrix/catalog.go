@@ -1,0 +1,74 @@
+package matrix
+
+import "gopkg.in/yaml.v3"
+
+// Catalog is what the parser may accept: everything that the packages further
+// right have registered, handed over as data.
+type Catalog struct {
+	KernelSources map[string]KernelSource
+	EventSources  map[string]EventSource
+	Checks        map[string]Check
+	Scenarios     map[string]Scenario
+	Filesystems   map[string]Filesystem
+}
+
+// KernelSource decodes the YAML below one kind of kernel (debian: {…}).
+type KernelSource struct {
+	Name string
+	Doc  string // one line for users
+	// Decode is strict; it returns the source's own config value, or every
+	// problem it found. path is the YAML path of node, for messages.
+	Decode func(node *yaml.Node, path string) (any, Problems)
+	// Cost estimates what getting the kernel will take, without touching the
+	// network: "download about 30 MB", "build about 4 minutes". It may be nil.
+	Cost func(config any) string
+}
+
+// FlagGroup is one list of flags that a watch can set.
+type FlagGroup struct {
+	Key      string            // mask, init, mark
+	Flags    map[string]uint64 // name → bits
+	Required bool
+}
+
+// EventSource is a kernel interface that reports events: inotify, fanotify.
+type EventSource struct {
+	Name   string
+	Doc    string
+	Groups []FlagGroup // a single group may be written as a bare list
+	// Validate returns what no system call could express, one line each.
+	Validate func(Watch) []string
+	// IsPlain says whether w has only the deciding event and no check.
+	IsPlain func(w Watch) bool
+	// Plain is the watch to add as a control where no plain one was selected.
+	Plain func() Watch
+}
+
+// Check is what the reader does to find out whether what it opened is dead.
+type Check struct {
+	Name string
+	Doc  string
+	// Recognises is true for checks that look at what was opened (nlink,
+	// target_fid): their evidence is the number of stale opens. Checks that
+	// run before the open (getdents) are barriers; their evidence is the number
+	// of decisive trials.
+	Recognises bool
+	// Validate returns why the check cannot work with w, or "".
+	Validate func(w Watch) string
+}
+
+// Scenario is a way a name dies.
+type Scenario struct {
+	Name string
+	Doc  string
+	// Events lists, per event source, the flags any of which a watch must have
+	// in its mask to be told of the deciding event.
+	Events map[string][]string
+}
+
+// Filesystem is a place where names die.
+type Filesystem struct {
+	Name  string
+	Doc   string
+	Tools []string // host programs that make its image, such as mkfs.ext4
+}

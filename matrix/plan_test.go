@@ -1,0 +1,177 @@
+package matrix
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func ids(cells []Cell) []string {
+	var out []string
+	for _, c := range cells {
+		id := strings.TrimPrefix(c.ID(), c.Kernel+"/")
+		if c.Watch.Control {
+			id += "!"
+		}
+		out = append(out, id)
+	}
+	return out
+}
+
+func planOf(t *testing.T, s *Spec, only, skip []string) *Plan {
+	t.Helper()
+	sel, err := ParseSelection(only, skip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPlan(s, testCatalog(), sel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPlanOrdersCellsAndAddsTheMissingControl(t *testing.T) {
+	p := planOf(t, designSpec(t), nil, nil)
+	if len(p.Kernels) != 2 || p.Kernels[1].Index != 1 || p.Cells() != 24 {
+		t.Fatalf("%d kernels, %d cells", len(p.Kernels), p.Cells())
+	}
+	want := []string{
+		"tmpfs/unlink/FAN_DELETE!", "tmpfs/unlink/IN_DELETE", "tmpfs/unlink/IN_DELETE+EXCL_UNLINK", "tmpfs/unlink/IN_DELETE+nlink",
+		"tmpfs/unlink/IN_DELETE+getdents", "tmpfs/unlink/FAN_DELETE+target_fid",
+		"ext4/unlink/FAN_DELETE!", "ext4/unlink/IN_DELETE", "ext4/unlink/IN_DELETE+EXCL_UNLINK", "ext4/unlink/IN_DELETE+nlink",
+		"ext4/unlink/IN_DELETE+getdents", "ext4/unlink/FAN_DELETE+target_fid",
+	}
+	if diff := cmp.Diff(want, ids(p.Kernels[0].Cells)); diff != "" {
+		t.Error(diff)
+	}
+	if c := p.Kernels[0].Cells[0].Watch; c.Source != "fanotify" || c.Check != "open" {
+		t.Errorf("control %+v", c)
+	}
+}
+
+func TestPlanReusesThePlainWatchThatTheSelectionLeftOut(t *testing.T) {
+	p := planOf(t, designSpec(t), []string{"watch=*nlink,fs=tmpfs,kernel=debian-*"}, nil)
+	if diff := cmp.Diff([]string{"tmpfs/unlink/IN_DELETE!", "tmpfs/unlink/IN_DELETE+nlink"}, ids(p.Kernels[0].Cells)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPlanAddsNoControlForPlainWatchesAlone(t *testing.T) {
+	p := planOf(t, designSpec(t), []string{"watch=IN_DELETE"}, nil)
+	if diff := cmp.Diff([]string{"tmpfs/unlink/IN_DELETE", "ext4/unlink/IN_DELETE"}, ids(p.Kernels[0].Cells)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPlanGivesControlsANameOfTheirOwn(t *testing.T) {
+	s := designSpec(t)
+	s.Filesystems = []string{"tmpfs"}
+	s.Watches = []Watch{
+		{Name: "IN_DELETE", Source: "inotify", Check: "nlink", Flags: map[string][]string{"mask": {"IN_DELETE"}}},
+		{Name: "IN_DELETE (control)", Source: "inotify", Check: "getdents", Flags: map[string][]string{"mask": {"IN_DELETE"}}},
+	}
+	p := planOf(t, s, nil, nil)
+	want := []string{"tmpfs/unlink/IN_DELETE (control 2)!", "tmpfs/unlink/IN_DELETE", "tmpfs/unlink/IN_DELETE (control)"}
+	if diff := cmp.Diff(want, ids(p.Kernels[0].Cells)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPlanListsCellsWithoutTheDecidingEvent(t *testing.T) {
+	s := designSpec(t)
+	s.Scenarios = []string{"unlink", "rename"}
+	s.Watches = append(s.Watches, Watch{Name: "MOVED", Source: "inotify", Check: "open", Flags: map[string][]string{"mask": {"IN_MOVED_FROM"}}})
+	p := planOf(t, s, []string{"kernel=debian-11,fs=tmpfs,watch=IN_DELETE|MOVED"}, nil)
+	if diff := cmp.Diff([]string{"tmpfs/unlink/IN_DELETE", "tmpfs/rename/MOVED"}, ids(p.Kernels[0].Cells)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"tmpfs/unlink/MOVED", "tmpfs/rename/IN_DELETE"}, ids(p.NoEvent)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPlanRefusesASelectionWithoutCells(t *testing.T) {
+	for _, c := range []struct {
+		only, skip, want string
+	}{
+		{"kernel=debian-12", "", `the selection leaves no cell: --only kernel=debian-12: "debian-12" matches no kernel of the matrix; did you mean "debian-11"?`},
+		{"", "kernel=*", "the selection leaves no cell; remove a part of --only or --skip"},
+	} {
+		var only, skip []string
+		if c.only != "" {
+			only = []string{c.only}
+		}
+		if c.skip != "" {
+			skip = []string{c.skip}
+		}
+		sel, err := ParseSelection(only, skip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewPlan(designSpec(t), testCatalog(), sel); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
+func TestPlanNamesPatternsThatMatchNothing(t *testing.T) {
+	p := planOf(t, designSpec(t), []string{"watch=IN_DELETE|IN_DELET+nlink"}, nil)
+	if len(p.Stray) != 1 || !strings.Contains(p.Stray[0], `did you mean "IN_DELETE+nlink"?`) {
+		t.Errorf("stray %v", p.Stray)
+	}
+}
+
+func TestSelection(t *testing.T) {
+	cell := Cell{Kernel: "6.1", Filesystem: "tmpfs", Scenario: "unlink", Watch: Watch{Name: "IN_DELETE+nlink"}}
+	for _, c := range []struct {
+		only, skip []string
+		want       bool
+	}{
+		{nil, nil, true},
+		{[]string{"kernel=6.*,watch=IN_*"}, nil, true},
+		{[]string{"kernel=6.*,watch=FAN_*"}, nil, false},
+		{[]string{"watch=FAN_*|IN_*"}, nil, true},
+		{[]string{"watch=FAN_*,watch=IN_*"}, nil, true},
+		{[]string{"kernel=5.*", "kernel=6.*"}, nil, true},
+		{[]string{"fs=ext4"}, nil, false},
+		{[]string{"filesystem = tmpfs , scenario=unlink"}, nil, true},
+		{nil, []string{"fs=tmpfs,kernel=5.*"}, true},
+		{nil, []string{"fs=tmpfs"}, false},
+		{[]string{"kernel=6.1"}, []string{"watch=*nlink"}, false},
+	} {
+		s, err := ParseSelection(c.only, c.skip)
+		if err != nil {
+			t.Error(err)
+		} else if got := s.Selects(cell); got != c.want {
+			t.Errorf("only %q skip %q: %v", c.only, c.skip, got)
+		}
+	}
+	for in, want := range map[string]string{
+		"kernal=6.*": `--only kernal=6.*: unknown key "kernal"; did you mean "kernel"?`,
+		"6.*":        `--only 6.*: "6.*" has no pattern; write KEY=PATTERN such as kernel=6.*`,
+		"kernel=":    "--only kernel=: kernel has an empty pattern; write * to match everything",
+		"":           `--only : "" has no pattern; write KEY=PATTERN such as kernel=6.*`,
+	} {
+		if _, err := ParseSelection([]string{in}, nil); err == nil || err.Error() != want {
+			t.Errorf("ParseSelection(%q): %v, want %s", in, err, want)
+		}
+	}
+}
+
+func TestCostAddsUpKernels(t *testing.T) {
+	c := planOf(t, designSpec(t), nil, nil).Cost()
+	if c.Boots != 2 || c.Cells != 24 || len(c.Kernels) != 2 {
+		t.Fatalf("%+v", c)
+	}
+	k := c.Kernels[0]
+	// 6 cells on tmpfs and 6 on ext4 after a boot.
+	if k.Source != "download about 30 MB" || k.Likely != 20*time.Second || k.Upper != 12*25*time.Second+20*time.Second {
+		t.Errorf("%+v", k)
+	}
+	if c.Likely != 2*k.Likely || c.Upper != 2*k.Upper {
+		t.Errorf("totals %+v", c)
+	}
+}

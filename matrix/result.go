@@ -1,0 +1,69 @@
+package matrix
+
+import "time"
+
+// Side is whose fault a failure is.
+type Side string
+
+// The sides of a Failure.
+const (
+	SideHost   Side = "host"   // this machine: a missing program, no space, QEMU would not start
+	SideKernel Side = "kernel" // the kernel could not be had: no package, bad signature, build failed
+	SideBoot   Side = "boot"   // the kernel did not come up: no output, panic, deadline
+	SideGuest  Side = "guest"  // the kernel came up and the guest did not finish: panic, hang, lost channel
+)
+
+// Failure says why there is no answer.
+type Failure struct {
+	Side   Side   `json:"side"`
+	Reason string `json:"reason"`         // one line
+	Log    string `json:"log,omitempty"`  // path of the log that shows it
+	Hint   string `json:"hint,omitempty"` // what to do next
+}
+
+func (f *Failure) Error() string { return f.Reason }
+
+// Provenance is where a kernel came from, complete enough to get it again.
+type Provenance struct {
+	Source  string            `json:"source"`            // debian, file, build
+	Version string            `json:"version,omitempty"` // of the package or source, for ordering: 6.1.174-1
+	Arch    string            `json:"arch,omitempty"`
+	SHA256  string            `json:"sha256,omitempty"` // of the image that boots
+	Details map[string]string `json:"details,omitempty"`
+	Config  map[string]string `json:"config,omitempty"` // kernel options that matter to the outcome
+}
+
+// Boot is one start of a kernel's virtual machine.
+type Boot struct {
+	Accel       string        `json:"accel"` // kvm or tcg
+	QEMU        string        `json:"qemu"`  // version
+	Release     string        `json:"release,omitempty"`
+	Clocksource string        `json:"clocksource,omitempty"`
+	CPUs        int           `json:"cpus,omitempty"`        // online in the guest
+	Image       string        `json:"image,omitempty"`       // vmlinux or vmlinuz: which one was booted
+	FirstRecord time.Duration `json:"first_record"`          // QEMU start to the guest's first record
+	Total       time.Duration `json:"total"`                 // QEMU start to its end
+	Cells       time.Duration `json:"cells"`                 // first to last record
+	ConsoleLog  string        `json:"console_log,omitempty"` // path
+	End         string        `json:"end"`                   // done, panic, deadline, …
+}
+
+// CellRun is one cell's answer: an outcome or the reason for having none.
+type CellRun struct {
+	Cell    Cell     `json:"cell"`
+	Outcome *Outcome `json:"outcome,omitempty"`
+	Error   *Failure `json:"error,omitempty"`
+}
+
+// KernelRun is everything that a run learned about one kernel.
+type KernelRun struct {
+	Kernel     string        `json:"kernel"` // name in the matrix
+	Index      int           `json:"index"`  // position in the matrix
+	Machine    Machine       `json:"machine"`
+	Provenance Provenance    `json:"provenance"`
+	Fetch      time.Duration `json:"fetch"` // getting the image
+	Boots      []Boot        `json:"boots,omitempty"`
+	Witnesses  []Witness     `json:"witnesses,omitempty"`
+	Cells      []CellRun     `json:"cells"`
+	Error      *Failure      `json:"error,omitempty"` // why the rest of the cells has no answer
+}

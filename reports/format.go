@@ -1,0 +1,57 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+
+	"kqual/matrix"
+)
+
+// Options adapt a rendering to where it is read.
+type Options struct {
+	Color bool // ANSI colours
+	Width int  // columns; 0 means DefaultWidth
+}
+
+// DefaultWidth is the width of a rendering that nobody has given a width, in
+// terminal columns.
+const DefaultWidth = 120
+
+// Format renders a report.
+type Format struct {
+	Name   string
+	Doc    string // one line for users
+	Render func(w io.Writer, r *Report, o Options) error
+}
+
+var formats []Format
+
+func register(f Format) { formats = append(formats, f) }
+
+// Formats lists the registered formats by name.
+func Formats() []Format {
+	out := slices.Clone(formats)
+	slices.SortFunc(out, func(a, b Format) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// FormatNames lists the names of the registered formats.
+func FormatNames() []string {
+	var names []string
+	for _, f := range Formats() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// LookupFormat returns the registered format of that name.
+func LookupFormat(name string) (Format, error) {
+	for _, f := range formats {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	return Format{}, fmt.Errorf("unknown format %q; %s", name, matrix.DidYouMean(name, FormatNames()))
+}

@@ -1,0 +1,205 @@
+package reports
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
+	"kqual/matrix"
+)
+
+func init() {
+	register(Format{Name: "markdown", Doc: "GitHub-flavoured Markdown, with where every kernel came from", Render: renderMarkdown})
+}
+
+type markdown struct{ bytes.Buffer }
+
+func renderMarkdown(w io.Writer, r *Report, _ Options) error {
+	m := &markdown{}
+	g := r.arrange()
+	m.printf("# %s\n\n", md(r.Matrix.Name))
+	m.printf("**%s:** %s (exit %d)\n", gateWord(r), md(r.Gate.Why), r.Gate.Exit)
+	for _, b := range g.blocks {
+		m.printf("\n## %s/%s\n\n", md(b.filesystem), md(b.scenario))
+		if err := m.block(b); err != nil {
+			return err
+		}
+	}
+	m.legend(g.legend(r.Sampling))
+	for i, n := range g.footnotes {
+		if i == 0 {
+			m.printf("\n## Notes\n\n")
+		}
+		m.printf("- %s %s\n", superscript([]int{i + 1}), md(n))
+	}
+	m.list("Findings", findingTexts(r))
+	m.list("Not as expected", r.disagreements())
+	if err := m.kernels(r); err != nil {
+		return err
+	}
+	m.howMeasured(r)
+	_, err := w.Write(m.Bytes())
+	return err
+}
+
+func (m *markdown) printf(format string, args ...any) { fmt.Fprintf(m, format, args...) }
+
+func (m *markdown) block(b block) error {
+	head := []string{"kernel", "release"}
+	for _, c := range b.columns {
+		h := md(c.watch)
+		if c.control {
+			h += " (control)"
+		}
+		head = append(head, h)
+	}
+	var rows [][]string
+	for _, rw := range b.rows {
+		cells := []string{md(rw.kernel), md(rw.release)}
+		for _, e := range rw.entries {
+			cells = append(cells, mdEntry(e))
+		}
+		rows = append(rows, cells)
+	}
+	return m.table(head, rows)
+}
+
+// mdEntry is a verdict, set in bold where it is bad news.
+func mdEntry(e entry) string {
+	text := mdTyped(clean(e.text))
+	if word, rest, _ := strings.Cut(text, " "); e.kind == matrix.VerdictAffected {
+		text = "**" + word + "** " + rest
+	}
+	if e.unmet {
+		text = unmetMark + " " + text
+	}
+	return text + superscript(e.notes)
+}
+
+func (m *markdown) table(head []string, rows [][]string) error {
+	section := tw.CellConfig{
+		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
+		Alignment:  tw.CellAlignment{Global: tw.AlignLeft},
+		Padding:    tw.CellPadding{Global: tw.PaddingDefault},
+	}
+	table := tablewriter.NewTable(
+		&m.Buffer,
+		tablewriter.WithConfig(tablewriter.Config{Header: section, Row: section}),
+		tablewriter.WithRenderer(renderer.NewMarkdown()),
+	)
+	table.Header(head)
+	if err := table.Bulk(rows); err != nil {
+		return fmt.Errorf("arrange the table: %w", err)
+	}
+	if err := table.Render(); err != nil {
+		return fmt.Errorf("render the table: %w", err)
+	}
+	return nil
+}
+
+func (m *markdown) legend(legend [][2]string) {
+	for i, l := range legend {
+		if i == 0 {
+			m.printf("\n## Legend\n\n")
+		}
+		m.printf("- **%s**: %s\n", mdTyped(l[0]), mdTyped(l[1]))
+	}
+}
+
+func (m *markdown) list(title string, items []string) {
+	for i, item := range items {
+		if i == 0 {
+			m.printf("\n## %s\n\n", title)
+		}
+		m.printf("- %s\n", md(item))
+	}
+}
+
+// shortHash is how much of a sha256 a table shows; the JSON has all of it.
+const shortHash = 12 // hex digits
+
+func (m *markdown) kernels(r *Report) error {
+	if len(r.Kernels) == 0 {
+		return nil
+	}
+	m.printf("\n## Kernels\n\n")
+	head := []string{"kernel", "source", "version", "patches", "sha256 of the image", "machine", "accel", "boot", "cells"}
+	var rows [][]string
+	for _, k := range r.Kernels {
+		p := k.Provenance
+		var accels []string
+		var boot, cells time.Duration
+		for _, b := range k.Boots {
+			accels = insert(accels, b.Accel)
+			boot, cells = b.FirstRecord, b.Cells
+		}
+		rows = append(rows, []string{
+			md(k.Kernel), md(p.Source), md(p.Version), md(p.Details[matrix.DetailPatches]),
+			md(p.SHA256[:min(shortHash, len(p.SHA256))]),
+			fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
+			md(strings.Join(accels, ", ")), took(boot), took(cells),
+		})
+	}
+	return m.table(head, rows)
+}
+
+func took(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return seconds(d)
+}
+
+func (m *markdown) howMeasured(r *Report) {
+	m.printf("\n## How it was measured\n\n")
+	pressure := fmt.Sprintf("%d extra groups", r.Sampling.Pressure)
+	if r.Sampling.Pressure == matrix.PressureAuto {
+		pressure = "as many extra groups as it takes"
+	}
+	for _, item := range [][2]string{
+		{"Sampling", fmt.Sprintf(
+			"detection limit %s at %s, at most %s of trials for a cell, %s (pressure)",
+			share(r.Sampling.DetectionLimit), share(r.Sampling.Confidence), seconds(r.Sampling.MaxTime), pressure,
+		)},
+		{"Matrix", fmt.Sprintf("%s, sha256 %s", r.Matrix.Path, r.Matrix.SHA256[:min(shortHash, len(r.Matrix.SHA256))])},
+		{"Host", fmt.Sprintf("Linux %s, %s, %s", r.Host.Kernel, plural(r.Host.CPUs, "CPU"), r.Host.CPUModel)},
+		{"Machines", fmt.Sprintf("QEMU %s, %s", strings.Join(r.QEMU, " and "), strings.Join(r.Accels, " and "))},
+		{"Tool", r.Tool.Name + " " + r.Tool.Version},
+		{"When", r.Started.UTC().Format("2006-01-02 15:04:05 MST")},
+	} {
+		m.printf("- %s: %s\n", item[0], md(strings.Trim(item[1], " ,")))
+	}
+	m.printf("- %s\n", md(timingLine(r.Timing)))
+}
+
+// md makes text that came from elsewhere show as it is in GitHub-flavoured
+// Markdown, inside tables too.
+func md(s string) string {
+	runes := []rune(clean(s))
+	letter := func(i int) bool {
+		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
+	}
+	var b strings.Builder
+	for i, r := range runes {
+		switch {
+		case r == '_' && letter(i-1) && letter(i+1): // IN_DELETE is no emphasis
+		case slices.Contains([]rune("\\`*_[]|~$!#"), r):
+			b.WriteByte('\\')
+		}
+		b.WriteString(mdTyped(string(r)))
+	}
+	return b.String()
+}
+
+// mdTyped keeps kqual's own words from being read as HTML.
+func mdTyped(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+}

@@ -1,0 +1,316 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"kqual/matrix"
+)
+
+// Schema is the version of the saved form of a Report. It changes when an old
+// reader would misread a new file.
+const Schema = 1
+
+// State says how far a run came.
+type State string
+
+// The states of a Report. A run that was killed leaves StateRunning.
+const (
+	StateRunning     State = "running"
+	StateInterrupted State = "interrupted"
+	StateDone        State = "done"
+)
+
+// ExitInterrupted is the exit code of an interrupted run (128 + SIGINT).
+const ExitInterrupted = 130
+
+// Report is everything that a run learned, raw and derived. All durations are
+// nanoseconds in JSON, all rates are in [0, 1].
+type Report struct {
+	Schema   int        `json:"schema"`
+	Tool     Tool       `json:"tool"`
+	State    State      `json:"state"`
+	Started  time.Time  `json:"started"`
+	Finished time.Time  `json:"finished"` // or, while it runs, the time of the last save
+	Matrix   MatrixFile `json:"matrix"`
+	Host     Host       `json:"host"`
+
+	Gate     Gate             `json:"gate"`     // derived
+	Findings []matrix.Finding `json:"findings"` // derived
+	Cells    []Cell           `json:"cells"`    // derived; kernels by version, then as planned
+	Missing  []string         `json:"missing"`  // derived: IDs of planned cells that nothing is known of
+	Accels   []string         `json:"accels"`   // derived: accelerators that kernels ran with, sorted
+	QEMU     []string         `json:"qemu"`     // derived: QEMU versions, sorted
+	Timing   Timing           `json:"timing"`   // derived
+
+	Sampling matrix.Sampling    `json:"sampling"`
+	Watches  []Watch            `json:"watches"` // those with a cell, in the order of the matrix
+	Expect   []Rule             `json:"expect"`
+	Kernels  []matrix.KernelRun `json:"kernels"` // raw, by version
+}
+
+// Tool is the program that made a report.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// MatrixFile names the matrix that was run.
+type MatrixFile struct {
+	Name   string `json:"name"`
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"` // of the file
+}
+
+// Host is the machine that ran the virtual machines.
+type Host struct {
+	Kernel   string `json:"kernel"` // uname -r
+	CPUs     int    `json:"cpus"`
+	CPUModel string `json:"cpu_model,omitempty"`
+}
+
+// Watch is a watch with what judging needs to know of it.
+type Watch struct {
+	matrix.Watch
+	Plain      bool `json:"plain"`
+	Recognises bool `json:"recognises"` // see matrix.Check
+}
+
+// Rule is a matrix.Rule as it is saved.
+type Rule struct {
+	Kernel     []string             `json:"kernel,omitempty"`
+	Filesystem []string             `json:"filesystem,omitempty"`
+	Scenario   []string             `json:"scenario,omitempty"`
+	Watch      []string             `json:"watch,omitempty"`
+	Verdict    []matrix.VerdictKind `json:"verdict"`
+	Why        string               `json:"why"`
+	Line       int                  `json:"line"`
+}
+
+// Cell is one answer.
+type Cell struct {
+	Kernel     string           `json:"kernel"`
+	Filesystem string           `json:"filesystem"`
+	Scenario   string           `json:"scenario"`
+	Watch      string           `json:"watch"`
+	Control    bool             `json:"control,omitempty"`
+	Verdict    matrix.Verdict   `json:"verdict"`
+	Text       string           `json:"text"` // the verdict as tables show it
+	Gate       matrix.GateState `json:"gate"`
+	GateText   string           `json:"gate_text,omitempty"`
+	Failure    *matrix.Failure  `json:"failure,omitempty"` // why there is no answer
+}
+
+// ID names the cell as matrix.Cell does.
+func (c Cell) ID() string {
+	return matrix.Cell{
+		Kernel: c.Kernel, Filesystem: c.Filesystem, Scenario: c.Scenario, Watch: matrix.Watch{Name: c.Watch},
+	}.ID()
+}
+
+// Gate is what the run amounts to; see matrix.GateResult.
+type Gate struct {
+	Exit     int    `json:"exit"`
+	Why      string `json:"why"`
+	Met      int    `json:"met"`
+	Unmet    int    `json:"unmet"`
+	NoAnswer int    `json:"no_answer"`
+	NoRule   int    `json:"no_rule"`
+}
+
+// Input is what a report is made from.
+type Input struct {
+	Tool     Tool
+	State    State
+	Started  time.Time
+	Finished time.Time
+	Host     Host
+	Spec     *matrix.Spec
+	Catalog  matrix.Catalog
+	// Runs has every planned kernel. Cells with neither outcome nor error are
+	// missing, unless the kernel has an error that explains them.
+	Runs []matrix.KernelRun
+}
+
+// Build makes the report of a run. It keeps in and its slices as they are.
+func Build(in Input) *Report {
+	r := &Report{
+		Schema: Schema, Tool: in.Tool, State: in.State,
+		// Without the monotonic reading, and as they will be read again.
+		Started: in.Started.Round(0).UTC(), Finished: in.Finished.Round(0).UTC(),
+		Matrix: MatrixFile{Name: in.Spec.Name, Path: in.Spec.Path, SHA256: in.Spec.Hash},
+		Host:   in.Host, Sampling: in.Spec.Sampling,
+		Watches: watchesOf(in), Expect: rulesOf(in.Spec.Expect),
+		Kernels: slices.Clone(in.Runs),
+	}
+	r.derive()
+	return r
+}
+
+// derive fills in everything that follows from the raw part.
+func (r *Report) derive() {
+	matrix.SortRuns(r.Kernels)
+	answered := r.answered()
+	cat := r.catalog()
+	verdicts := make([][]matrix.Verdict, len(answered))
+	for i, run := range answered {
+		verdicts[i] = matrix.Judge(run, r.Sampling, cat)
+	}
+	gate := matrix.Gate(r.rules(), answered, verdicts)
+	r.Findings = append([]matrix.Finding{}, matrix.Find(answered, verdicts, r.Sampling, cat)...)
+	r.Cells = r.cells(answered, gate)
+	r.Gate = r.gate(gate)
+	r.Timing = timingOf(r)
+	r.Accels, r.QEMU = []string{}, []string{}
+	for _, k := range r.Kernels {
+		for _, b := range k.Boots {
+			r.Accels = insert(r.Accels, b.Accel)
+			r.QEMU = insert(r.QEMU, b.QEMU)
+		}
+	}
+}
+
+// answered are the kernel runs without the cells that nothing is known of,
+// which go to r.Missing, and without kernels that have no other.
+func (r *Report) answered() []matrix.KernelRun {
+	r.Missing = []string{}
+	var out []matrix.KernelRun
+	for _, run := range r.Kernels {
+		planned := len(run.Cells)
+		run.Cells = slices.Clone(run.Cells)
+		run.Cells = slices.DeleteFunc(run.Cells, func(c matrix.CellRun) bool {
+			missing := c.Outcome == nil && c.Error == nil && run.Error == nil && r.State != StateDone
+			if missing {
+				r.Missing = append(r.Missing, c.Cell.ID())
+			}
+			return missing
+		})
+		if len(run.Cells) > 0 || planned == 0 {
+			out = append(out, run)
+		}
+	}
+	return out
+}
+
+func (r *Report) cells(runs []matrix.KernelRun, gate matrix.GateResult) []Cell {
+	cells := make([]Cell, 0, len(gate.Cells))
+	for _, run := range runs {
+		for _, c := range run.Cells {
+			g := gate.Cells[len(cells)]
+			cell := Cell{
+				Kernel: c.Cell.Kernel, Filesystem: c.Cell.Filesystem, Scenario: c.Cell.Scenario,
+				Watch: c.Cell.Watch.Name, Control: c.Cell.Watch.Control,
+				Verdict: g.Verdict, Text: matrix.VerdictText(g.Verdict), Gate: g.State, GateText: g.Text,
+			}
+			if g.Verdict.Kind == matrix.VerdictError {
+				cell.Failure = cmp.Or(c.Error, failureOf(c, run))
+			}
+			cells = append(cells, cell)
+		}
+	}
+	return cells
+}
+
+// failureOf is the kernel's failure where the cell has no word of its own.
+func failureOf(c matrix.CellRun, run matrix.KernelRun) *matrix.Failure {
+	if c.Outcome == nil {
+		return run.Error
+	}
+	return nil
+}
+
+func (r *Report) gate(g matrix.GateResult) Gate {
+	out := Gate{Exit: g.Exit, Why: g.Why, Met: g.Met, Unmet: g.Unmet, NoAnswer: g.NoAnswer, NoRule: g.NoRule}
+	all := len(r.Cells) + len(r.Missing)
+	switch r.State {
+	case StateDone:
+		return out
+	case StateInterrupted:
+		out.Exit = ExitInterrupted
+		out.Why = fmt.Sprintf("interrupted with %d of %s finished", len(r.Cells), plural(all, "cell"))
+	default:
+		out.Exit = matrix.ExitNoAnswer
+		out.Why = fmt.Sprintf("the run did not end, %d of %s finished", len(r.Cells), plural(all, "cell"))
+	}
+	if len(r.Cells) > 0 {
+		out.Why += "; of these " + g.Why
+	}
+	return out
+}
+
+// watchesOf lists the watches that have a cell: controls of kqual's own first,
+// then as the matrix has them.
+func watchesOf(in Input) []Watch {
+	out := []Watch{}
+	for _, run := range in.Runs {
+		for _, c := range run.Cells {
+			w := c.Cell.Watch
+			i := slices.IndexFunc(out, func(o Watch) bool { return o.Name == w.Name })
+			if i >= 0 {
+				// One kernel's control may be another one's watch.
+				out[i].Control = out[i].Control && w.Control
+				continue
+			}
+			info := Watch{Watch: w, Recognises: in.Catalog.Checks[w.Check].Recognises, Plain: w.Control}
+			if plain := in.Catalog.EventSources[w.Source].IsPlain; plain != nil {
+				info.Plain = info.Plain || plain(w)
+			}
+			out = append(out, info)
+		}
+	}
+	position := func(w Watch) int {
+		return slices.IndexFunc(in.Spec.Watches, func(o matrix.Watch) bool { return o.Name == w.Name })
+	}
+	slices.SortStableFunc(out, func(a, b Watch) int { return cmp.Compare(position(a), position(b)) })
+	return out
+}
+
+// catalog is the part of the registries that judging needs, as it was when the
+// run was made: a later kqual may know other flags and checks.
+func (r *Report) catalog() matrix.Catalog {
+	plain := map[string]bool{}
+	cat := matrix.Catalog{EventSources: map[string]matrix.EventSource{}, Checks: map[string]matrix.Check{}}
+	for _, w := range r.Watches {
+		plain[w.Name] = w.Plain
+		cat.Checks[w.Check] = matrix.Check{Name: w.Check, Recognises: w.Recognises}
+		cat.EventSources[w.Source] = matrix.EventSource{
+			Name: w.Source, IsPlain: func(w matrix.Watch) bool { return plain[w.Name] },
+		}
+	}
+	return cat
+}
+
+func rulesOf(rules []matrix.Rule) []Rule {
+	out := make([]Rule, len(rules))
+	for i, r := range rules {
+		out[i] = Rule(r)
+	}
+	return out
+}
+
+func (r *Report) rules() []matrix.Rule {
+	out := make([]matrix.Rule, len(r.Expect))
+	for i, e := range r.Expect {
+		out[i] = matrix.Rule(e)
+	}
+	return out
+}
+
+// insert adds s to a sorted set; "" is none.
+func insert(set []string, s string) []string {
+	i, found := slices.BinarySearch(set, s)
+	if found || s == "" {
+		return set
+	}
+	return slices.Insert(set, i, s)
+}
+
+// plural is "1 cell" or "3 cells".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,194 @@
+package reports
+
+import (
+	"slices"
+	"time"
+
+	"kqual/matrix"
+)
+
+// The synthetic report has every kind of verdict, footnote and name that a
+// printer may meet.
+
+const hostileKernel = "a|b `rm -rf ~` <img src=x> [内核](http://x) $e^i$ *_*"
+
+func testCatalog() matrix.Catalog {
+	only := func(w matrix.Watch, event string) bool {
+		return w.Check == "open" && slices.Equal(w.Flags["mask"], []string{event})
+	}
+	return matrix.Catalog{
+		EventSources: map[string]matrix.EventSource{
+			"inotify":  {Name: "inotify", IsPlain: func(w matrix.Watch) bool { return only(w, "IN_DELETE") }},
+			"fanotify": {Name: "fanotify", IsPlain: func(w matrix.Watch) bool { return only(w, "FAN_DELETE") }},
+		},
+		Checks: map[string]matrix.Check{
+			"open": {Name: "open"}, "nlink": {Name: "nlink", Recognises: true},
+			"getdents": {Name: "getdents"}, "target_fid": {Name: "target_fid", Recognises: true},
+		},
+	}
+}
+
+func inotify(name, check string, flags ...string) matrix.Watch {
+	return matrix.Watch{Name: name, Source: "inotify", Check: check, Flags: map[string][]string{"mask": append([]string{"IN_DELETE"}, flags...)}}
+}
+
+var (
+	plainIN   = inotify("IN_DELETE", "open")
+	exclIN    = inotify("IN_DELETE+EXCL_UNLINK", "open", "IN_EXCL_UNLINK")
+	nlinkIN   = inotify("IN_DELETE+nlink", "nlink")
+	dentsIN   = inotify("IN_DELETE+getdents", "getdents")
+	targetFAN = matrix.Watch{
+		Name: "FAN_DELETE+target_fid", Source: "fanotify", Check: "target_fid",
+		Flags: map[string][]string{"init": {"FAN_REPORT_DFID_NAME_TARGET"}, "mask": {"FAN_DELETE", "FAN_ONDIR"}},
+	}
+	controlFAN = matrix.Watch{
+		Name: "FAN_DELETE", Source: "fanotify", Check: "open", Control: true,
+		Flags: map[string][]string{"init": {"FAN_REPORT_DFID_NAME"}, "mask": {"FAN_DELETE"}},
+	}
+	allWatches = []matrix.Watch{controlFAN, plainIN, exclIN, nlinkIN, dentsIN, targetFAN}
+)
+
+func measured(c matrix.Counts, stop matrix.StopReason) *matrix.Outcome {
+	return &matrix.Outcome{
+		Status: matrix.Measured, Counts: c, Stop: stop,
+		Setup: 120 * time.Millisecond, Elapsed: 300 * time.Millisecond,
+		Blocks: []matrix.Block{{Counts: c, Groups: 65, Sentinel: 40, Setup: 120 * time.Millisecond, Elapsed: 300 * time.Millisecond}},
+	}
+}
+
+func fixed() *matrix.Outcome {
+	return measured(matrix.Counts{Trials: 3310, Contested: 3200, Decisive: 2995}, matrix.StopRuledOut)
+}
+
+func stale(count, decisive int) *matrix.Outcome {
+	return measured(matrix.Counts{Trials: decisive + 40, Contested: decisive + 20, Decisive: decisive, Stale: count, StaleDecisive: count}, matrix.StopAffected)
+}
+
+func recognised(n int) *matrix.Outcome {
+	return measured(matrix.Counts{
+		Trials: n + 40, Contested: n + 20, Decisive: n, Stale: n, StaleDecisive: n,
+		Recognised: n, RecognisedDecisive: n,
+	}, matrix.StopRecognised)
+}
+
+func refused(syscall, flag, errno string) *matrix.Outcome {
+	return &matrix.Outcome{Status: matrix.Unsupported, Refusal: &matrix.Refusal{Syscall: syscall, Flag: flag, Errno: errno}}
+}
+
+// answers are the outcomes of allWatches; nil where there is none.
+type answers [6]*matrix.Outcome
+
+func kernelRun(index int, name, source, version, release string, order matrix.Order, byFS map[string]answers) matrix.KernelRun {
+	run := matrix.KernelRun{
+		Kernel: name, Index: index,
+		Machine: matrix.Machine{VCPUs: 2, Memory: 512 << 20, Accel: "auto"},
+		Provenance: matrix.Provenance{
+			Source: source, Version: version, Arch: "amd64",
+			SHA256: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+		},
+		Boots: []matrix.Boot{{
+			Accel: "tcg", QEMU: "7.2.22", Release: release, Clocksource: "tsc", CPUs: 2, Image: "vmlinux",
+			FirstRecord: 1300 * time.Millisecond, Total: 9 * time.Second, Cells: 7500 * time.Millisecond,
+			ConsoleLog: "out/logs/" + name + ".console.log", End: "done",
+		}},
+	}
+	for _, fs := range []string{"tmpfs", "ext4"} {
+		list, ok := byFS[fs]
+		if !ok {
+			continue
+		}
+		if order != "" {
+			run.Witnesses = append(run.Witnesses, matrix.Witness{Filesystem: fs, Kind: "unlink", Order: order})
+		}
+		for i, o := range list {
+			run.Cells = append(run.Cells, matrix.CellRun{
+				Cell:    matrix.Cell{Kernel: name, Filesystem: fs, Scenario: "unlink", Watch: allWatches[i]},
+				Outcome: o,
+			})
+		}
+	}
+	return run
+}
+
+func synthetic() Input {
+	allFixed := answers{fixed(), fixed(), fixed(), fixed(), fixed(), fixed()}
+	noFID := refused("fanotify_mark", "FAN_DELETE|FAN_ONDIR", "ENODEV")
+	noGroup := refused("fanotify_init", "FAN_REPORT_DFID_NAME_TARGET", "EINVAL")
+
+	deb11 := kernelRun(0, "debian-11", "debian", "5.10.223-1", "5.10.0-32-cloud-amd64", matrix.Late, map[string]answers{
+		"tmpfs": {noFID, fixed(), fixed(), fixed(), fixed(), noFID}, "ext4": allFixed,
+	})
+	affected := kernelRun(4, "v5.10-affected", "build", "5.10.223-1", "5.10.223-kqual", matrix.Early, map[string]answers{
+		"tmpfs": {noFID, stale(128, 128), stale(128, 131), recognised(2995), fixed(), noFID},
+		"ext4":  {stale(128, 129), stale(128, 128), stale(5, 2995), recognised(2995), fixed(), noGroup},
+	})
+	affected.Provenance.Details = map[string]string{matrix.DetailPatches: "affected"}
+	deb12 := kernelRun(1, "debian-12", "debian", "6.1.140-1", "6.1.0-37-cloud-amd64", matrix.Late, map[string]answers{
+		"tmpfs": allFixed,
+		"ext4": {
+			fixed(), fixed(),
+			measured(matrix.Counts{Trials: 9000, Contested: 900, Decisive: 310}, matrix.StopMaxTime),
+			fixed(), measured(matrix.Counts{Trials: 5000, Contested: 4000, Decisive: 3000, FalseAlarms: 3}, matrix.StopRuledOut), fixed(),
+		},
+	})
+	deb13 := kernelRun(2, "debian-13", "debian", "6.12.43-1", "6.12.43+deb13-cloud-amd64", matrix.Late, map[string]answers{
+		"tmpfs": allFixed,
+		"ext4":  {fixed(), stale(2, 11980), fixed(), fixed(), fixed(), fixed()}, // unexpected
+	})
+	early := kernelRun(6, "v6.18-early", "build", "6.18~rc3", "6.18.0-rc3", matrix.Early, map[string]answers{
+		"tmpfs": {fixed(), fixed(), fixed(), fixed(), fixed(), fixed()},
+		"ext4":  {stale(128, 128), stale(128, 128), fixed(), recognised(2995), fixed(), recognised(2995)},
+	})
+	broken := kernelRun(7, hostileKernel, "file", "", "", "", map[string]answers{"tmpfs": {}, "ext4": {}})
+	broken.Boots[0] = matrix.Boot{
+		Accel: "tcg", QEMU: "7.2.22", Image: "vmlinuz", Total: 2 * time.Second,
+		ConsoleLog: "out/logs/broken | pipe.console.log", End: "panic",
+	}
+	broken.Error = &matrix.Failure{
+		Side: matrix.SideBoot, Reason: "panic: \x1b[31mKernel panic\x1b[0m - not <b>syncing</b>: a|b \u202etxt.`exe`\r\nsecond line",
+		Log: "out/logs/broken | pipe.console.log", Hint: "look at the end of the log",
+	}
+	return Input{
+		Tool: Tool{Name: "kqual", Version: "v0.1.0-test"}, State: StateDone,
+		Started:  time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC),
+		Finished: time.Date(2026, 11, 24, 8, 1, 12, 345000000, time.UTC),
+		Host:     Host{Kernel: "6.1.0-37-amd64", CPUs: 2, CPUModel: "Test CPU | v4 @ 2.60GHz"},
+		Catalog:  testCatalog(),
+		Spec: &matrix.Spec{
+			Path: "matrix.yaml", Hash: "feedbeef00112233445566778899aabbccddeeff00112233445566778899aabb",
+			Version: 1, Name: "synthetic <matrix>",
+			Sampling: matrix.Sampling{Pressure: matrix.PressureAuto, DetectionLimit: 0.001, Confidence: 0.95, MaxTime: 20 * time.Second},
+			Watches:  allWatches[1:],
+			Expect: []matrix.Rule{
+				{Kernel: []string{"v5.10-affected"}, Watch: []string{"IN_DELETE", "IN_DELETE+EXCL_UNLINK"}, Verdict: []matrix.VerdictKind{matrix.VerdictAffected}, Why: "49246466a989", Line: 30},
+				{Filesystem: []string{"tmpfs"}, Kernel: []string{"debian-11", "v5.10-*"}, Watch: []string{"FAN_*"}, Verdict: []matrix.VerdictKind{matrix.VerdictUnsupported}, Why: "no f_fsid", Line: 31},
+				{Kernel: []string{"v5.10-affected"}, Verdict: []matrix.VerdictKind{matrix.VerdictHolds}, Why: "reader-side checks", Line: 32},
+				{Kernel: []string{"debian-*"}, Verdict: []matrix.VerdictKind{matrix.VerdictClean}, Why: "a37d9a17f099", Line: 33},
+			},
+		},
+		Runs: []matrix.KernelRun{deb11, deb12, deb13, affected, early, broken},
+	}
+}
+
+// interrupted is the synthetic run, stopped in the middle of its second kernel.
+func interrupted() Input {
+	in := synthetic()
+	in.State = StateInterrupted
+	for i := range in.Runs {
+		if i == 0 {
+			continue
+		}
+		run := &in.Runs[i]
+		run.Error = nil
+		run.Cells = slices.Clone(run.Cells)
+		for k := range run.Cells {
+			if i > 1 || k > 3 {
+				run.Cells[k].Outcome = nil
+			}
+		}
+		if i > 1 {
+			run.Boots, run.Witnesses, run.Provenance = nil, nil, matrix.Provenance{Source: run.Provenance.Source}
+		}
+	}
+	return in
+}

@@ -1,0 +1,45 @@
+package reports
+
+import (
+	"time"
+)
+
+// Timing says where the time went.
+type Timing struct {
+	Wall  time.Duration `json:"wall"`  // from the first kernel to the last answer
+	Fetch time.Duration `json:"fetch"` // getting kernels; goes on while others boot
+	Boot  time.Duration `json:"boot"`  // sum over boots, QEMU's start to the guest's first record
+	Cells time.Duration `json:"cells"` // sum over boots, first record to last
+	Setup time.Duration `json:"setup"` // the part of Cells that made and ordered groups
+	Trial time.Duration `json:"trial"` // the part of Cells that was trials
+	// Rest is what Wall has beyond Boot and Cells; it is negative where machines
+	// ran side by side.
+	Rest  time.Duration `json:"rest"`
+	Ratio float64       `json:"ratio"` // Wall / (Boot + Cells); 0 where nothing booted
+}
+
+func timingOf(r *Report) Timing {
+	t := Timing{Wall: r.Finished.Sub(r.Started)}
+	for _, k := range r.Kernels {
+		t.Fetch += k.Fetch
+		for _, b := range k.Boots {
+			if b.FirstRecord > 0 {
+				t.Boot += b.FirstRecord
+			} else {
+				t.Boot += b.Total - b.Cells // it never came up
+			}
+			t.Cells += b.Cells
+		}
+		for _, c := range k.Cells {
+			if c.Outcome != nil {
+				t.Setup += c.Outcome.Setup
+				t.Trial += c.Outcome.Elapsed
+			}
+		}
+	}
+	t.Rest = t.Wall - t.Boot - t.Cells
+	if busy := t.Boot + t.Cells; busy > 0 {
+		t.Ratio = float64(t.Wall) / float64(busy)
+	}
+	return t
+}

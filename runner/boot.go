@@ -1,0 +1,331 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"kqual/kernels"
+	"kqual/matrix"
+	"kqual/runner/guest"
+	"kqual/runner/wire"
+)
+
+// Deadlines. TCG is five to twenty times slower than KVM, and a host may be
+// loaded; these only have to end what would never end.
+const (
+	// bootDeadline is from the start of QEMU to the guest's first record, for
+	// KVM; a cloud kernel takes 0.3 s there and 1 to 3 s under TCG.
+	bootDeadline = 30 * time.Second
+	// recordSlack is what a cell may take beside its trials (groups, marks,
+	// mounts), for KVM.
+	recordSlack = 20 * time.Second
+	// endDeadline is from the done record to the end of QEMU.
+	endDeadline = 15 * time.Second
+	// tcgFactor scales them for TCG.
+	tcgFactor = 4
+)
+
+// boot is one start of a kernel.
+type boot struct {
+	image   *kernels.Image
+	guest   string // program to run as PID 1; empty for this one
+	accel   string
+	machine matrix.Machine
+	dir     string // for the initramfs and the console log
+	log     string // console log; empty for one in dir
+	disks   map[string]string // filesystem → image
+	plan    wire.Plan
+	probe   bool
+	// firstRecord is the deadline for the first record; 0 for the default.
+	firstRecord time.Duration
+	// onRecord is called for every record, in order; it may be nil.
+	onRecord func(wire.Record)
+}
+
+// bootResult is what came of a boot.
+type bootResult struct {
+	boot    matrix.Boot
+	failure *matrix.Failure // nil where the guest said done
+}
+
+// run boots and reads records until the guest is done, or something ends it.
+func (b *boot) run(ctx context.Context) bootResult {
+	if b.log == "" {
+		b.log = filepath.Join(b.dir, "console.log")
+	}
+	res := bootResult{boot: matrix.Boot{Accel: b.accel, ConsoleLog: b.log}}
+	v, err := b.start(ctx, &res)
+	if err != nil {
+		var f *matrix.Failure
+		if !errors.As(err, &f) {
+			f = &matrix.Failure{Side: matrix.SideHost, Reason: err.Error()}
+		}
+		res.failure, res.boot.End = f, "not started"
+		return res
+	}
+	begin := time.Now()
+	failure := b.follow(ctx, v, &res, begin)
+	if failure == nil {
+		b.awaitEnd(v)
+	}
+	v.stop()
+	res.boot.Total = time.Since(begin)
+	res.failure = b.explain(ctx, v, failure)
+	if res.failure == nil {
+		res.boot.End = "done"
+	} else if res.boot.End == "" {
+		res.boot.End = string(res.failure.Side)
+	}
+	return res
+}
+
+func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
+	version, err := qemuVersion(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res.boot.QEMU = version
+	kernel := b.image.Vmlinux
+	res.boot.Image = "vmlinux"
+	if kernel == "" {
+		kernel, res.boot.Image = b.image.Vmlinuz, "vmlinuz"
+	}
+	initramfs := filepath.Join(b.dir, "initramfs.cpio")
+	disks, err := b.initramfs(initramfs)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(b.log); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	return startVM(ctx, vmConfig{
+		accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
+		disks: disks, consoleLog: absolute(b.log),
+	})
+}
+
+// initramfs writes the archive and returns the disks in the order in which the
+// guest will see them.
+func (b *boot) initramfs(path string) ([]string, error) {
+	program, err := guestProgram(b.guest)
+	if err != nil {
+		return nil, err
+	}
+	plan := b.plan
+	plan.Version, plan.Probe = wire.Version, b.probe
+	var disks, modules []string
+	plan.Filesystems = nil
+	for _, fs := range b.plan.Filesystems {
+		f, err := guest.LookupFilesystem(fs.Name)
+		if err != nil {
+			return nil, err
+		}
+		modules = append(modules, f.Modules...)
+		if f.ImageSize > 0 {
+			fs.Device = "/dev/vd" + string(rune('a'+len(disks)))
+			disks = append(disks, absolute(b.disks[fs.Name]))
+		}
+		plan.Filesystems = append(plan.Filesystems, fs)
+	}
+	a, err := createArchive(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []string{"dev", "proc", "sys", "mnt", "modules"} {
+		a.dir(d)
+	}
+	a.copyFile("init", 0o755, program)
+	if b.image.Modules != "" && len(modules) > 0 {
+		order, err := kernels.LoadOrder(b.image.Modules, modules)
+		if err != nil {
+			a.close()
+			return nil, err
+		}
+		for _, m := range order.Modules {
+			data, err := m.Read()
+			if err != nil {
+				a.close()
+				return nil, err
+			}
+			name := "modules/" + m.Name + ".ko"
+			a.file(name, 0o644, data)
+			plan.Modules = append(plan.Modules, "/"+name)
+		}
+	}
+	data, err := json.Marshal(plan)
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	a.file(strings.TrimPrefix(wire.PlanPath, "/"), 0o644, data)
+	return disks, a.close()
+}
+
+// follow reads records until done. Its error is why there was no done record.
+func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Time) error {
+	type item struct {
+		rec wire.Record
+		err error
+	}
+	items := make(chan item, 16)
+	quit := make(chan struct{})
+	defer close(quit)
+	go func() {
+		r := wire.NewReader(v.records)
+		for {
+			rec, err := r.Read()
+			select {
+			case items <- item{rec, err}:
+			case <-quit:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	first := b.firstRecord
+	if first == 0 {
+		first = b.scale(bootDeadline)
+	}
+	timer := time.NewTimer(first)
+	defer timer.Stop()
+	var greeted time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			if greeted.IsZero() {
+				return &deadlineError{"no record within " + first.String(), matrix.SideBoot}
+			}
+			return &deadlineError{"no record for " + b.between().String(), matrix.SideGuest}
+		case it := <-items:
+			if it.err != nil {
+				return it.err
+			}
+			timer.Reset(b.between())
+			rec := it.rec
+			if greeted.IsZero() {
+				if rec.Hello == nil {
+					return errors.New("the first record is no hello")
+				}
+				greeted = time.Now()
+				res.boot.FirstRecord = greeted.Sub(begin)
+				res.boot.Release, res.boot.CPUs, res.boot.Clocksource = rec.Hello.Release, rec.Hello.CPUs, rec.Hello.Clocksource
+				if want := b.image.Release; want != "" && want != rec.Hello.Release {
+					return &matrix.Failure{
+						Side:   matrix.SideBoot,
+						Reason: fmt.Sprintf("the wrong kernel booted: uname -r says %q, the image says %q", rec.Hello.Release, want),
+						Log:    b.log,
+					}
+				}
+			}
+			if b.onRecord != nil {
+				b.onRecord(rec)
+			}
+			if rec.Done != nil {
+				res.boot.Cells = time.Since(greeted)
+				return nil
+			}
+		}
+	}
+}
+
+// deadlineError is a wait that took too long.
+type deadlineError struct {
+	text string
+	side matrix.Side
+}
+
+func (e *deadlineError) Error() string { return e.text }
+
+func (b *boot) scale(d time.Duration) time.Duration {
+	if b.accel == AccelTCG {
+		return tcgFactor * d
+	}
+	return d
+}
+
+// between is how long the guest may be silent.
+func (b *boot) between() time.Duration {
+	return b.scale(recordSlack) + 2*b.plan.Sampling.MaxTime
+}
+
+// awaitEnd gives a guest that is done the time to power off.
+func (b *boot) awaitEnd(v *vm) {
+	select {
+	case <-v.ended:
+	case <-time.After(b.scale(endDeadline)):
+	}
+}
+
+// explain turns the end of a boot into a failure that names a side, with what
+// the console says; nil where the guest was done.
+func (b *boot) explain(ctx context.Context, v *vm, err error) *matrix.Failure {
+	if err == nil {
+		return nil
+	}
+	var f *matrix.Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	f = &matrix.Failure{Side: matrix.SideGuest, Reason: err.Error(), Log: b.log}
+	if ctx.Err() != nil {
+		f.Side, f.Reason = matrix.SideHost, "interrupted"
+		return f
+	}
+	if splat, ok := b.splat(); ok {
+		f.Reason = splat.Kind + ": " + splat.Line
+		return f
+	}
+	var d *deadlineError
+	switch {
+	case errors.As(err, &d):
+		f.Side, f.Reason = d.side, "deadline: "+d.text
+	case v.err != nil && v.output.String() != "":
+		first, _, _ := strings.Cut(v.output.String(), "\n")
+		f.Side, f.Reason, f.Log = matrix.SideHost, "QEMU: "+strings.TrimPrefix(first, qemuProgram+": "), ""
+	case errors.Is(err, wire.ErrIncomplete):
+		f.Reason = "lost channel: the machine ended before the guest was done"
+		if line := b.lastWords(); line != "" {
+			f.Reason += ": " + line
+		}
+	case errors.Is(err, io.EOF):
+		f.Reason = "lost channel"
+	default:
+		f.Reason = "garbage on the channel: " + err.Error()
+	}
+	return f
+}
+
+func (b *boot) splat() (Splat, bool) {
+	file, err := os.Open(b.log)
+	if err != nil {
+		return Splat{}, false
+	}
+	defer file.Close()
+	return worst(scanConsole(file))
+}
+
+// lastWords is what the guest program itself printed before it gave up.
+func (b *boot) lastWords() string {
+	data, err := os.ReadFile(b.log)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(string(data), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if _, text, ok := strings.Cut(lines[i], "kqual guest: "); ok {
+			return strings.TrimSpace(text)
+		}
+	}
+	return ""
+}

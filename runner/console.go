@@ -1,0 +1,76 @@
+package runner
+
+import (
+	"bufio"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// Splat is a line of a console log that tells of trouble.
+type Splat struct {
+	Kind string // panic, oops, BUG, WARNING, hung task, lockup, RCU stall, OOM
+	Line string // as the kernel wrote it, without its time stamp
+}
+
+// splatPatterns are tried in order; the first that matches a line names it.
+var splatPatterns = []struct {
+	kind string
+	re   *regexp.Regexp
+}{
+	{"panic", regexp.MustCompile(`Kernel panic - not syncing`)},
+	{"oops", regexp.MustCompile(`^(Oops: |BUG: unable to handle|BUG: kernel NULL pointer|general protection fault|divide error:|invalid opcode:|Unable to handle kernel)`)},
+	{"lockup", regexp.MustCompile(`watchdog: BUG: soft lockup|Watchdog detected hard LOCKUP`)},
+	{"RCU stall", regexp.MustCompile(`rcu: INFO: .* (self-)?detected stalls?|rcu: .*detected (expedited )?stalls?`)},
+	{"hung task", regexp.MustCompile(`INFO: task .* blocked for more than \d+ seconds`)},
+	{"OOM", regexp.MustCompile(`Out of memory: Killed process|invoked oom-killer`)},
+	{"KASAN", regexp.MustCompile(`BUG: K(A|C|M)SAN: `)},
+	{"BUG", regexp.MustCompile(`^(kernel BUG at |BUG: )`)},
+	{"WARNING", regexp.MustCompile(`^WARNING: (CPU: \d+ PID: \d+ at |possible |suspicious )`)},
+}
+
+// timestamp is what printk puts before a line: "[    1.234567] ", with the
+// caller "[T1]" behind it on newer kernels.
+var timestamp = regexp.MustCompile(`^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? `)
+
+// maxConsoleLine is how much of a line is looked at, in bytes.
+const maxConsoleLine = 4096
+
+// scanConsole finds the trouble in a console log, in order.
+func scanConsole(r io.Reader) []Splat {
+	var splats []Splat
+	br := bufio.NewReaderSize(r, maxConsoleLine)
+	for {
+		line, isPrefix, err := br.ReadLine()
+		if err != nil {
+			return splats
+		}
+		text := timestamp.ReplaceAllString(strings.TrimRight(string(line), "\r"), "")
+		for isPrefix && err == nil { // the rest of an over-long line
+			_, isPrefix, err = br.ReadLine()
+		}
+		for _, p := range splatPatterns {
+			if p.re.MatchString(text) {
+				splats = append(splats, Splat{Kind: p.kind, Line: text})
+				break
+			}
+		}
+	}
+}
+
+// worst returns the splat that ended a boot: a panic if there is one, else the
+// last oops or lockup; ok is false where nothing fatal was found.
+func worst(splats []Splat) (s Splat, ok bool) {
+	for _, s := range splats {
+		if s.Kind == "panic" {
+			return s, true
+		}
+	}
+	for i := len(splats) - 1; i >= 0; i-- {
+		switch splats[i].Kind {
+		case "oops", "lockup", "BUG", "KASAN", "OOM", "RCU stall", "hung task":
+			return splats[i], true
+		}
+	}
+	return Splat{}, false
+}

@@ -1,0 +1,174 @@
+package guest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kqual/matrix"
+	"kqual/runner/wire"
+)
+
+// channelPath is the second serial port: it needs no module on any kernel.
+const channelPath = "/dev/ttyS1"
+
+// Main is PID 1: it does what the plan in the initramfs says, reports over the
+// second serial port and powers the machine off. It never returns.
+func Main() {
+	defer powerOff()
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Printf("kqual guest: %v\n%s", r, debug.Stack())
+		}
+	}()
+	// The deleter runs on this goroutine; its thread must not change.
+	runtime.LockOSThread()
+	if err := run(); err != nil {
+		fmt.Printf("kqual guest: %v\n", err)
+	}
+}
+
+func run() error {
+	if err := mountBasics(); err != nil {
+		return err
+	}
+	plan, err := readPlan()
+	if err != nil {
+		return err
+	}
+	ch, err := openChannel()
+	if err != nil {
+		return err
+	}
+	defer ch.drain()
+	w := wire.NewWriter(ch)
+	begin := time.Now()
+	hello, err := greet()
+	if err != nil {
+		return err
+	}
+	if err := w.Write(wire.Record{Hello: hello}); err != nil {
+		return err
+	}
+	if !plan.Probe {
+		if err := measureAll(w, plan, hello.CPUs); err != nil {
+			return err
+		}
+	}
+	return w.Write(wire.Record{Done: &wire.Done{Elapsed: time.Since(begin)}})
+}
+
+// measureAll goes through the plan: filesystem by filesystem the order
+// witness, then the cells.
+func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
+	if note := prepare(plan, cpus); note != "" {
+		if err := w.Write(wire.Record{Note: note}); err != nil {
+			return err
+		}
+	}
+	m := &machine{
+		cpus: cpus, sampling: plan.Sampling, pools: map[string]*pool{},
+		rng: rand.New(rand.NewPCG(plan.Seed, 0)),
+	}
+	for _, fs := range plan.Filesystems {
+		root, mountErr := mountFilesystem(fs)
+		if mountErr == nil {
+			wit := witnessFile(fs.Name, root)
+			if err := w.Write(wire.Record{Witness: &wit}); err != nil {
+				return err
+			}
+		}
+		for round := range max(plan.Repeat, 1) {
+			for i, c := range plan.Cells {
+				if c.Filesystem != fs.Name {
+					continue
+				}
+				if err := w.Write(wire.Record{Begin: &i}); err != nil {
+					return err
+				}
+				out := matrix.Outcome{}
+				var r *refusal
+				switch {
+				case errors.As(mountErr, &r):
+					out.Status, out.Refusal = matrix.Unsupported, &r.Refusal
+				case mountErr != nil:
+					out.Status, out.Failure = matrix.Failed, mountErr.Error()
+				default:
+					out = m.cell(c, root)
+				}
+				if err := w.Write(wire.Record{Cell: &wire.Cell{Index: i, Round: round, Outcome: out}}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// prepare loads modules and lifts limits; it returns what went wrong, if
+// anything: the cells that need it will say so themselves.
+func prepare(plan *wire.Plan, cpus int) string {
+	var notes []string
+	for _, path := range plan.Modules {
+		if err := loadModule(path); err != nil {
+			notes = append(notes, err.Error())
+		}
+	}
+	limit := unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		notes = append(notes, "setrlimit: "+err.Error())
+	}
+	oneCPU = cpus == 1
+	if !oneCPU {
+		pinTo(0)
+	}
+	return strings.Join(notes, "; ")
+}
+
+func readPlan() (*wire.Plan, error) {
+	data, err := os.ReadFile(wire.PlanPath)
+	if err != nil {
+		return nil, err
+	}
+	plan := &wire.Plan{}
+	if err := json.Unmarshal(data, plan); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", wire.PlanPath, err)
+	}
+	if plan.Version != wire.Version {
+		return nil, fmt.Errorf("the plan has version %d, this guest knows %d", plan.Version, wire.Version)
+	}
+	return plan, nil
+}
+
+func greet() (*wire.Hello, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return nil, fmt.Errorf("uname: %w", err)
+	}
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return nil, fmt.Errorf("clock_gettime: %w", err)
+	}
+	clock, err := os.ReadFile("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+	if err != nil {
+		clock = []byte("unknown")
+	}
+	return &wire.Hello{
+		Release: unix.ByteSliceToString(u.Release[:]), Version: unix.ByteSliceToString(u.Version[:]),
+		CPUs: runtime.NumCPU(), Clocksource: strings.TrimSpace(string(clock)), Uptime: ts.Nano(),
+	}, nil
+}
+
+// powerOff ends the machine; the kernel would panic if PID 1 returned.
+func powerOff() {
+	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	select {} // not reached where power-off works
+}

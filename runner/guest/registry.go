@@ -1,0 +1,70 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+
+	"kqual/matrix"
+)
+
+var (
+	eventSources = map[string]eventSource{}
+	checks       = map[string]check{}
+	scenarios    = map[string]scenario{}
+	filesystems  = map[string]Filesystem{}
+)
+
+// Filesystem is a place where names die.
+type Filesystem struct {
+	matrix.Filesystem
+	// Modules are the kernel modules it needs where they are not built in.
+	Modules []string
+	// Type is the name the kernel knows it by (/proc/filesystems).
+	Type string
+	// ImageSize is the size of its disk image in bytes; 0 for those without a disk.
+	ImageSize int64
+	// MakeImage formats the file at path, on the host.
+	MakeImage func(ctx context.Context, path string) error
+	// Mount mounts it on dir, in the guest. device is empty for those without a disk.
+	Mount func(device, dir string) error
+}
+
+// EventSources returns what the matrix parser needs to know of the registered
+// event sources.
+func EventSources() map[string]matrix.EventSource {
+	return catalog(eventSources, func(s eventSource) matrix.EventSource { return s.catalog() })
+}
+
+// Checks returns what the matrix parser needs to know of the registered checks.
+func Checks() map[string]matrix.Check {
+	return catalog(checks, func(c check) matrix.Check { return c.Check })
+}
+
+// Scenarios returns what the matrix parser needs to know of the registered
+// scenarios.
+func Scenarios() map[string]matrix.Scenario {
+	return catalog(scenarios, func(s scenario) matrix.Scenario { return s.Scenario })
+}
+
+// Filesystems returns what the matrix parser needs to know of the registered
+// filesystems.
+func Filesystems() map[string]matrix.Filesystem {
+	return catalog(filesystems, func(f Filesystem) matrix.Filesystem { return f.Filesystem })
+}
+
+// LookupFilesystem returns the registered filesystem of that name.
+func LookupFilesystem(name string) (Filesystem, error) {
+	f, ok := filesystems[name]
+	if !ok {
+		return Filesystem{}, fmt.Errorf("no filesystem named %q", name)
+	}
+	return f, nil
+}
+
+func catalog[E, C any](registry map[string]E, describe func(E) C) map[string]C {
+	out := make(map[string]C, len(registry))
+	for name, e := range registry {
+		out[name] = describe(e)
+	}
+	return out
+}

@@ -1,0 +1,345 @@
+package guest
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"kqual/matrix"
+)
+
+const (
+	// drainBuffer holds a few hundred events, in bytes.
+	drainBuffer = 64 << 10
+	// drainsPerTrial is the number of companions whose queue the reader empties
+	// while the deleter makes the next victim. With 64 companions a queue then
+	// holds about 32 events, far below fs.inotify.max_queued_events (16,384).
+	drainsPerTrial = 2
+	// eventTimeout is how long a reader waits for an event. A delete takes well
+	// under a millisecond; this only has to outlast a stalled host.
+	eventTimeout = 5 * time.Second
+	// spinsPerYield is how often a waiting thread looks before it offers its
+	// CPU to others.
+	spinsPerYield = 1 << 14
+)
+
+// pad keeps what two threads write on cache lines of their own.
+type pad [64]byte
+
+// block runs trials in one directory with one choice of groups. The deleter is
+// the goroutine that calls trial; the reader runs beside it. They work in
+// lock-step, one name at a time, and neither allocates.
+type block struct {
+	sc     scenario
+	groups []group // in the order of telling; the reader's is the first
+	victim victim
+	nonce  uint64
+	seq    int
+	base   time.Time // of all times in a block
+
+	_        pad
+	ready    atomic.Int64 // deleter: the victim of this trial exists; -1 ends the reader
+	_        pad
+	armed    atomic.Int64 // reader: waiting for the event of this trial
+	_        pad
+	returned atomic.Int64 // deleter: the delete call of this trial returned
+	_        pad
+	done     atomic.Int64 // reader: this trial's result is in
+	_        pad
+
+	reader reader
+	ended  chan struct{}
+}
+
+// reader is the state of the reading side. Everything is allocated up front.
+type reader struct {
+	b        *block
+	group    group
+	sentinel group // nil where there is none
+	check    check
+	bits     uint64 // that decide
+	blocking bool   // wait in poll(2) instead of spinning: one CPU
+	listfd   int    // the directory, for getdents
+	listable bool
+	event    event
+	stat     unix.Stat_t
+	opened   fileHandle
+	mountID  int32
+	queue    []byte
+	list     []byte
+	content  []byte
+	fionread int32
+
+	noisy      bool // the mask asks for more than the deciding event
+	duplicates int  // since the last trial
+	companion  int  // rank of the group that was emptied last
+
+	// The result of the current trial, written before done is stored.
+	res result
+}
+
+// result is what the reader saw in one trial.
+type result struct {
+	began     time.Duration // of the reader's first action, since block.base
+	toldLate  bool          // the sentinel had not been told when it began
+	opened    bool
+	victim    bool // what was opened is the dead file
+	dead      bool // the check says so
+	lost      bool
+	overflow  bool
+	duplicate int
+	errno     unix.Errno // of an open that failed with anything else than ENOENT
+}
+
+// newBlock places the marks and starts the reader. sentinel is the rank of the
+// sentinel's group, 0 where there is none.
+func newBlock(sc scenario, ck check, d *dir, groups []group, sentinel int, noisy bool, cpus int, nonce uint64) (*block, error) {
+	b := &block{
+		sc: sc, groups: groups, nonce: nonce, base: time.Now(),
+		ended: make(chan struct{}),
+	}
+	b.victim.dirfd = d.fd
+	r := &b.reader
+	*r = reader{
+		b: b, group: groups[0], check: ck, bits: sc.bits, blocking: cpus == 1, noisy: noisy,
+		queue: make([]byte, drainBuffer), list: make([]byte, 4096), content: make([]byte, 256),
+	}
+	if sentinel > 0 {
+		r.sentinel = groups[sentinel]
+	}
+	var err error
+	if r.listfd, err = unix.Open(d.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("open %s: %w", d.path, err)
+	}
+	b.armed.Store(0)
+	go func() {
+		defer close(b.ended)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if cpus > 1 {
+			pinTo(1)
+		}
+		r.loop()
+	}()
+	return b, nil
+}
+
+// close ends the reader.
+func (b *block) close() {
+	b.ready.Store(-1)
+	<-b.ended
+	unix.Close(b.reader.listfd)
+}
+
+// trial runs one create–delete–event–open and adds it to c.
+func (b *block) trial(c *matrix.Counts) error {
+	b.seq++
+	n := int64(b.seq)
+	v := &b.victim
+	v.set(b.nonce, b.seq)
+	if errno := b.sc.create(v); errno != 0 {
+		return fmt.Errorf("create %s: %w", v.name[:v.nameLen], errno)
+	}
+	b.ready.Store(n)
+	waitFor(&b.armed, n)
+	errno := b.sc.kill(v)
+	end := time.Since(b.base)
+	b.returned.Store(n)
+	waitFor(&b.done, n)
+	if errno != 0 {
+		return fmt.Errorf("delete %s: %w", v.name[:v.nameLen], errno)
+	}
+	return b.reader.res.count(c, end)
+}
+
+// count adds the result to c; end is when the delete call returned.
+func (res *result) count(c *matrix.Counts, end time.Duration) error {
+	c.Duplicates += res.duplicate
+	switch {
+	case res.errno != 0:
+		return fmt.Errorf("open the name: %w", res.errno)
+	case res.overflow:
+		c.Overflows++
+		return nil
+	}
+	c.Trials++
+	if res.lost {
+		c.Lost++
+		return nil
+	}
+	contested := res.began < end
+	decisive := contested && res.toldLate
+	if contested {
+		c.Contested++
+	}
+	if decisive {
+		c.Decisive++
+	}
+	stale := res.opened && res.victim
+	switch {
+	case stale:
+		c.Stale++
+		if decisive {
+			c.StaleDecisive++
+		}
+		if res.dead {
+			c.Recognised++
+			if decisive {
+				c.RecognisedDecisive++
+			}
+		}
+	case res.opened:
+		c.Foreign++
+		if res.dead {
+			c.FalseAlarms++
+		}
+	}
+	return nil
+}
+
+func (r *reader) loop() {
+	for n := int64(1); ; n++ {
+		if waitFor(&r.b.ready, n) < 0 {
+			return
+		}
+		if r.noisy {
+			r.clear()
+		}
+		r.res = result{duplicate: r.duplicates}
+		r.duplicates = 0
+		r.b.armed.Store(n)
+		if r.await() {
+			r.act()
+		}
+		waitFor(&r.b.returned, n)
+		r.b.done.Store(n)
+		// The deleter makes the next victim meanwhile.
+		r.clear()
+		for range min(drainsPerTrial, len(r.b.groups)-1) {
+			r.companion = r.companion%(len(r.b.groups)-1) + 1
+			r.empty(r.b.groups[r.companion], false)
+		}
+	}
+}
+
+// clear empties the reader's and the sentinel's queue before a trial.
+func (r *reader) clear() {
+	r.empty(r.group, true)
+	if r.sentinel != nil {
+		r.empty(r.sentinel, false)
+	}
+}
+
+// empty reads a queue until nothing is left. A deciding event in the reader's
+// own queue belongs to a name that is already through: it is a duplicate.
+func (r *reader) empty(g group, own bool) {
+	for {
+		n, errno := rawRead(g.fd(), r.queue)
+		if errno != 0 || n == 0 {
+			return
+		}
+		for rest := g.next(r.queue[:n], &r.event); rest != nil; rest = g.next(rest, &r.event) {
+			if own && r.event.mask&r.bits != 0 {
+				r.duplicates++
+			}
+		}
+		if n < len(r.queue)/2 {
+			return
+		}
+	}
+}
+
+// await returns when the deciding event for the victim's name has been read.
+func (r *reader) await() bool {
+	v := &r.b.victim
+	name := v.name[:v.nameLen]
+	deadline := time.Since(r.b.base) + eventTimeout
+	fd := r.group.fd()
+	for spins := 1; ; spins++ {
+		if r.blocking {
+			pollIn(fd, eventTimeout)
+		}
+		n, errno := rawRead(fd, r.queue)
+		if errno != 0 || n == 0 {
+			if (r.blocking || spins%1024 == 0) && time.Since(r.b.base) > deadline {
+				r.res.lost = true
+				return false
+			}
+			continue
+		}
+		for rest := r.group.next(r.queue[:n], &r.event); rest != nil; rest = r.group.next(rest, &r.event) {
+			if r.event.mask&queueOverflow != 0 {
+				r.res.overflow = true
+				return false
+			}
+			if r.event.mask&r.bits != 0 && string(r.event.name) == string(name) {
+				return true
+			}
+		}
+	}
+}
+
+// act is what an application does with the event: the check, if it comes
+// before the open, and the open. The clock and the sentinel are read first.
+func (r *reader) act() {
+	v := &r.b.victim
+	res := &r.res
+	res.began = time.Since(r.b.base)
+	if r.sentinel != nil {
+		_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(r.sentinel.fd()), unix.TIOCINQ, uintptr(unsafe.Pointer(&r.fionread)))
+		res.toldLate = errno == 0 && r.fionread == 0
+	}
+	if r.check.before != nil {
+		r.check.before(r)
+	}
+	fd, errno := r.b.sc.open(v)
+	if errno != 0 {
+		if errno != unix.ENOENT {
+			res.errno = errno
+		}
+		return
+	}
+	res.opened = true
+	if r.check.dead != nil {
+		res.dead = r.check.dead(r, fd)
+	}
+	res.victim = r.b.sc.identify(v, fd, r.content) == isVictim
+	unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
+
+// waitFor spins until a has reached n or is negative, and returns it.
+func waitFor(a *atomic.Int64, n int64) int64 {
+	for spins := 1; ; spins++ {
+		if got := a.Load(); got >= n || got < 0 {
+			return got
+		}
+		if spins%spinsPerYield == 0 || oneCPU {
+			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		}
+	}
+}
+
+// oneCPU makes waiting threads yield at every look; set once at start.
+var oneCPU bool
+
+func rawRead(fd int, buf []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	return int(n), errno
+}
+
+// pollIn waits until fd can be read or the time is up.
+func pollIn(fd int, timeout time.Duration) {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	unix.RawSyscall(unix.SYS_POLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(timeout.Milliseconds()))
+}
+
+// pinTo keeps the calling thread on one CPU.
+func pinTo(cpu int) {
+	var set unix.CPUSet
+	set.Set(cpu)
+	unix.SchedSetaffinity(0, &set)
+}

@@ -1,0 +1,305 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"kqual/kernels"
+	"kqual/matrix"
+	"kqual/runner/wire"
+)
+
+// Config is one run.
+type Config struct {
+	Plan     *matrix.Plan
+	Sampling matrix.Sampling
+	Cache    *kernels.Cache
+	CacheDir string // where accelerators are remembered
+	LogDir   string // console logs, one per boot; made if missing
+	Guest    string // program to run as PID 1; empty for this one
+	Accel    string // overrides the matrix: auto, kvm, tcg; empty does not
+	Jobs     int    // machines at a time; 0 chooses by the host's CPUs
+	// OnEvent is told how the run goes on; calls do not overlap.
+	OnEvent func(Event)
+}
+
+// Event is a step of a run. Exactly one of the pointers is set, or Text.
+type Event struct {
+	Kernel string
+	Fetch  *kernels.Event    // a download or build goes on
+	Begin  *matrix.Cell      // a cell starts
+	Cell   *matrix.CellRun   // a cell is finished
+	Run    *matrix.KernelRun // beside Cell, and alone when a kernel is through: all that is known of the kernel by now
+	Boot   *matrix.Boot      // a machine said hello
+	Text   string            // anything else worth a line
+}
+
+// Run measures the plan and returns one KernelRun per kernel of it, in its
+// order, whatever happened: cells without an answer carry the reason. The
+// error is for what concerns the whole run: a missing program, no room for
+// logs, or the context's error when it was interrupted.
+func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
+	if _, err := qemuVersion(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := guestProgram(cfg.Guest); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.LogDir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the log directory: %w", err)
+	}
+	tmp, err := os.MkdirTemp("", "kqual-run-")
+	if err != nil {
+		return nil, fmt.Errorf("make a temporary directory: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	disks, err := makeDisks(ctx, cfg.Plan, tmp)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{cfg: cfg, tmp: tmp, disks: disks, runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels))}
+	for i, k := range cfg.Plan.Kernels {
+		r.runs[i] = newKernelRun(k)
+	}
+	// One goroutine gets the kernels in order; the machines take what is there.
+	ready := make(chan fetched)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(ready)
+		for i := range cfg.Plan.Kernels {
+			f := r.fetch(ctx, i)
+			select {
+			case ready <- f:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for range r.jobs() {
+		g.Go(func() error {
+			for f := range ready {
+				r.kernel(ctx, f)
+			}
+			return ctx.Err()
+		})
+	}
+	err = g.Wait()
+	for i := range r.runs {
+		unanswered(&r.runs[i], &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"})
+	}
+	return r.runs, err
+}
+
+type run struct {
+	cfg   Config
+	tmp   string
+	disks map[string]string
+
+	mu    sync.Mutex // serialises OnEvent
+	runs  []matrix.KernelRun
+	accel sync.Mutex // one probe at a time
+}
+
+// fetched is a kernel on its way from the source to a machine.
+type fetched struct {
+	i     int
+	image *kernels.Image
+	err   error
+	took  time.Duration
+}
+
+func newKernelRun(k matrix.KernelPlan) matrix.KernelRun {
+	kr := matrix.KernelRun{Kernel: k.Kernel.Name, Index: k.Index, Machine: k.Kernel.Machine}
+	kr.Provenance.Source = k.Kernel.Source
+	for _, c := range k.Cells {
+		kr.Cells = append(kr.Cells, matrix.CellRun{Cell: c})
+	}
+	return kr
+}
+
+// unanswered gives every cell that has neither outcome nor error the reason.
+func unanswered(kr *matrix.KernelRun, why *matrix.Failure) {
+	for i := range kr.Cells {
+		if c := &kr.Cells[i]; c.Outcome == nil && c.Error == nil {
+			c.Error = why
+		}
+	}
+}
+
+// jobs is how many machines run at a time: as many as the host's CPUs allow
+// without two races sharing one.
+func (r *run) jobs() int {
+	if r.cfg.Jobs > 0 {
+		return r.cfg.Jobs
+	}
+	most := 1
+	for _, k := range r.cfg.Plan.Kernels {
+		most = max(most, k.Kernel.Machine.VCPUs)
+	}
+	return max(1, runtime.NumCPU()/most)
+}
+
+func (r *run) emit(ev Event) {
+	if r.cfg.OnEvent == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg.OnEvent(ev)
+}
+
+func (r *run) fetch(ctx context.Context, i int) fetched {
+	k := r.cfg.Plan.Kernels[i].Kernel
+	begin := time.Now()
+	env := kernels.Env{Cache: r.cfg.Cache, Kernel: k.Name, Progress: func(ev kernels.Event) {
+		r.emit(Event{Kernel: k.Name, Fetch: &ev})
+	}}
+	img, err := kernels.Fetch(ctx, env, k)
+	if err == nil {
+		// What boots is hashed; a file that was altered in the cache is fetched
+		// again, once.
+		if err = img.Verify(); err != nil {
+			r.emit(Event{Kernel: k.Name, Text: err.Error() + "; getting it again"})
+			if err = r.cfg.Cache.Discard(img); err == nil {
+				if img, err = kernels.Fetch(ctx, env, k); err == nil {
+					err = img.Verify()
+				}
+			}
+		}
+	}
+	return fetched{i: i, image: img, err: err, took: time.Since(begin)}
+}
+
+// kernel boots one kernel and fills in its KernelRun.
+func (r *run) kernel(ctx context.Context, f fetched) {
+	kr := &r.runs[f.i]
+	kr.Fetch = f.took
+	err := f.err
+	if err == nil {
+		kr.Provenance = f.image.Provenance
+		err = r.measure(ctx, f, kr)
+	}
+	if err != nil {
+		var why *matrix.Failure
+		if !errors.As(err, &why) {
+			why = &matrix.Failure{Side: matrix.SideKernel, Reason: oneLine(err)}
+		}
+		if ctx.Err() != nil {
+			why = &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"}
+		}
+		kr.Error = why
+		unanswered(kr, why)
+	}
+	r.emit(Event{Kernel: kr.Kernel, Run: snapshot(kr)})
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+func (r *run) measure(ctx context.Context, f fetched, kr *matrix.KernelRun) error {
+	dir, err := os.MkdirTemp(r.tmp, "boot-")
+	if err != nil {
+		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
+	}
+	defer os.RemoveAll(dir)
+	want := kr.Machine.Accel
+	if r.cfg.Accel != "" {
+		want = r.cfg.Accel
+	}
+	accel, err := r.chooseAccel(ctx, want, f.image, dir)
+	if err != nil {
+		return err
+	}
+	k := r.cfg.Plan.Kernels[f.i]
+	b := &boot{
+		image: f.image, guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir, disks: r.disks,
+		log: filepath.Join(r.cfg.LogDir, logName(k.Kernel.Name)),
+		plan: wire.Plan{
+			Kernel: k.Kernel.Name, Sampling: r.cfg.Sampling, Cells: k.Cells,
+			Filesystems: filesystemsOf(k.Cells), Seed: rand.Uint64(),
+		},
+	}
+	b.onRecord = func(rec wire.Record) { r.record(kr, rec) }
+	res := b.run(ctx)
+	kr.Boots = append(kr.Boots, res.boot)
+	if res.failure != nil {
+		return res.failure
+	}
+	unanswered(kr, &matrix.Failure{Side: matrix.SideGuest, Reason: "the guest was done without an answer for this cell", Log: b.log})
+	return nil
+}
+
+// chooseAccel probes with the image at hand; another machine may be doing the
+// same, so one at a time.
+func (r *run) chooseAccel(ctx context.Context, want string, img *kernels.Image, dir string) (string, error) {
+	r.accel.Lock()
+	defer r.accel.Unlock()
+	p := Prober{Image: img, Guest: r.cfg.Guest, Dir: dir}
+	if r.cfg.CacheDir != "" {
+		p.Memory = AccelMemory(r.cfg.CacheDir)
+	}
+	return p.Choose(ctx, want)
+}
+
+// record files one record of the guest under its kernel.
+func (r *run) record(kr *matrix.KernelRun, rec wire.Record) {
+	switch {
+	case rec.Hello != nil:
+		r.emit(Event{Kernel: kr.Kernel, Boot: &matrix.Boot{Release: rec.Hello.Release, CPUs: rec.Hello.CPUs, Clocksource: rec.Hello.Clocksource}})
+	case rec.Note != "":
+		r.emit(Event{Kernel: kr.Kernel, Text: rec.Note})
+	case rec.Witness != nil:
+		kr.Witnesses = append(kr.Witnesses, *rec.Witness)
+	case rec.Begin != nil && *rec.Begin >= 0 && *rec.Begin < len(kr.Cells):
+		c := kr.Cells[*rec.Begin].Cell
+		r.emit(Event{Kernel: kr.Kernel, Begin: &c})
+	case rec.Cell != nil && rec.Cell.Index >= 0 && rec.Cell.Index < len(kr.Cells):
+		c := &kr.Cells[rec.Cell.Index]
+		out := rec.Cell.Outcome
+		c.Outcome = &out
+		done := *c
+		r.emit(Event{Kernel: kr.Kernel, Cell: &done, Run: snapshot(kr)})
+	}
+}
+
+// snapshot is a copy that no later record changes.
+func snapshot(kr *matrix.KernelRun) *matrix.KernelRun {
+	c := *kr
+	c.Boots = slices.Clone(kr.Boots)
+	c.Witnesses = slices.Clone(kr.Witnesses)
+	c.Cells = slices.Clone(kr.Cells)
+	return &c
+}
+
+func filesystemsOf(cells []matrix.Cell) []wire.Filesystem {
+	var out []wire.Filesystem
+	for _, c := range cells {
+		if !slices.ContainsFunc(out, func(f wire.Filesystem) bool { return f.Name == c.Filesystem }) {
+			out = append(out, wire.Filesystem{Name: c.Filesystem})
+		}
+	}
+	return out
+}
+
+// logName is a file name for a kernel of any name.
+func logName(kernel string) string {
+	safe := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.ContainsRune("._+-", c):
+			return c
+		}
+		return '_'
+	}, kernel)
+	return strings.TrimLeft(safe, ".") + ".console.log"
+}

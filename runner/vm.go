@@ -1,0 +1,196 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/hugelgupf/vmtest/qemu"
+
+	"kqual/matrix"
+)
+
+// Accelerators that QEMU can run a guest with.
+const (
+	AccelKVM = "kvm"
+	AccelTCG = "tcg"
+)
+
+// qemuProgram is the emulator for amd64 guests.
+const qemuProgram = "qemu-system-x86_64"
+
+// vmConfig is one virtual machine.
+type vmConfig struct {
+	accel      string
+	machine    matrix.Machine
+	kernel     string // vmlinux with a PVH entry, or bzImage
+	initramfs  string
+	disks      []string // raw images, read-only to the guest's writes: they go to a snapshot
+	consoleLog string   // ttyS0 is written here by QEMU itself
+	append     []string // further kernel arguments
+}
+
+// vm is a running virtual machine.
+type vm struct {
+	// records is what the guest writes to its second serial port; it ends when
+	// QEMU does.
+	records *os.File
+	cmdline string
+	kill    context.CancelFunc
+	ended   chan struct{}
+	err     error        // of QEMU; valid after ended is closed
+	output  *boundedText // what QEMU itself said
+}
+
+// kernelArgs are on every kernel command line. The Go variables reach the
+// guest's environment: no collection and no preemption signals while trials
+// run (one collection costs 13 to 65 ms under TCG).
+var kernelArgs = []string{
+	"console=ttyS0", "loglevel=5", "panic=-1", "oops=panic",
+	"tsc=reliable", "no_timer_check", "random.trust_cpu=on",
+	"GOGC=off", "GOMAXPROCS=4", "GODEBUG=asyncpreemptoff=1",
+}
+
+// startVM starts QEMU. It does not outlive this process, not even a SIGKILL of
+// it: setpriv sets the parent-death signal, which is tied to the thread that
+// starts QEMU, so that thread is kept until QEMU has ended.
+func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make the result channel: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	v := &vm{records: r, kill: cancel, ended: make(chan struct{}), output: &boundedText{}}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+		defer close(v.ended)
+		machine, err := qemu.StartContext(ctx, qemu.ArchAMD64, v.options(cfg, w))
+		w.Close()
+		if err != nil {
+			started <- fmt.Errorf("start QEMU: %w", err)
+			return
+		}
+		v.cmdline = machine.CmdlineQuoted()
+		started <- nil
+		v.err = machine.Wait()
+	}()
+	if err := <-started; err != nil {
+		cancel()
+		r.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// stop ends QEMU, if it has not ended by itself, and waits for that.
+func (v *vm) stop() {
+	v.kill()
+	<-v.ended
+	v.records.Close()
+}
+
+// options fills in everything by itself: whatever VMTEST_* variables put in
+// before is dropped.
+func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
+	return func(_ *qemu.IDAllocator, o *qemu.Options) error {
+		*o = qemu.Options{
+			QEMUCommand:  "setpriv --pdeathsig KILL -- " + qemuProgram,
+			Kernel:       cfg.kernel,
+			Initramfs:    cfg.initramfs,
+			KernelArgs:   strings.Join(append(append([]string(nil), kernelArgs...), cfg.append...), " "),
+			SerialOutput: nil,
+		}
+		cpu := "host"
+		accel := AccelKVM
+		if cfg.accel == AccelTCG {
+			// An old model without paravirtual extras: it boots fastest under TCG.
+			cpu, accel = "Nehalem", "tcg,thread=multi"
+		}
+		fd := o.AddFile(records)
+		o.AppendQEMU(
+			"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+			"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
+			"-bios", "qboot.rom",
+			"-accel", accel, "-cpu", cpu,
+			"-smp", strconv.Itoa(cfg.machine.VCPUs), "-m", fmt.Sprintf("%dM", cfg.machine.Memory>>20),
+			"-chardev", "file,id=console,path="+qemuPath(cfg.consoleLog), "-serial", "chardev:console",
+			"-add-fd", fmt.Sprintf("fd=%d,set=1", fd),
+			"-chardev", "file,id=records,path=/dev/fdset/1", "-serial", "chardev:records",
+		)
+		for i, disk := range cfg.disks {
+			o.AppendQEMU(
+				"-drive", fmt.Sprintf("if=none,id=disk%d,format=raw,cache=unsafe,snapshot=on,file=%s", i, qemuPath(disk)),
+				"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d", i),
+			)
+		}
+		o.SerialOutput = append(o.SerialOutput, v.output)
+		return nil
+	}
+}
+
+// qemuPath doubles the commas of a path inside a QEMU option.
+func qemuPath(path string) string { return strings.ReplaceAll(path, ",", ",,") }
+
+// boundedText keeps the first part of what is written to it.
+type boundedText struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// boundedTextSize is enough for QEMU's own complaints, in bytes.
+const boundedTextSize = 16 << 10
+
+func (b *boundedText) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p[:min(len(p), boundedTextSize-len(b.text))]...)
+	return len(p), nil
+}
+
+// Close makes it an io.WriteCloser; it keeps its text.
+func (b *boundedText) Close() error { return nil }
+
+// String is what was written, without surrounding space.
+func (b *boundedText) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.TrimSpace(string(b.text))
+}
+
+// qemuVersion asks QEMU for its version: "7.2.22".
+func qemuVersion(ctx context.Context) (string, error) {
+	for _, tool := range []struct{ name, pkg string }{{qemuProgram, "qemu-system-x86"}, {"setpriv", "util-linux"}} {
+		if _, err := exec.LookPath(tool.name); err != nil {
+			return "", &matrix.Failure{
+				Side: matrix.SideHost, Reason: tool.name + " is not installed", Hint: "apt-get install " + tool.pkg,
+			}
+		}
+	}
+	out, err := exec.CommandContext(ctx, qemuProgram, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask QEMU for its version: %w", err)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	fields := strings.Fields(first)
+	for i, f := range fields {
+		if f == "version" && i+1 < len(fields) {
+			return fields[i+1], nil
+		}
+	}
+	return "", fmt.Errorf("ask QEMU for its version: got %q", first)
+}
+
+// absolute makes paths fit for QEMU, which may look them up elsewhere.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
