@@ -15,8 +15,9 @@ import (
 
 // aptEntry is one archive of the host's apt configuration (sources.list(5)).
 type aptEntry struct {
-	uris   []string
-	suites []string
+	uris       []string
+	suites     []string
+	components []string
 }
 
 // hostMirror returns the base URL from which the host's apt gets suite's kind:
@@ -25,8 +26,13 @@ type aptEntry struct {
 func hostMirror(root, suite string) (string, error) {
 	security := isSecurity(suite)
 	for _, e := range aptEntries(root) {
-		if e.isDebian() && slices.ContainsFunc(e.suites, isSecurity) == security {
-			return strings.TrimRight(e.uris[0], "/"), nil
+		if !e.isDebian() || slices.ContainsFunc(e.suites, isSecurity) != security {
+			continue
+		}
+		for _, uri := range e.uris {
+			if base := httpMirror(root, uri); base != "" {
+				return base, nil
+			}
 		}
 	}
 	what := "a Debian archive"
@@ -35,8 +41,40 @@ func hostMirror(root, suite string) (string, error) {
 	}
 	return "", &matrix.Failure{
 		Side: matrix.SideHost, Reason: fmt.Sprintf("apt's configuration names no mirror of %s", what),
-		Hint: "name one in the matrix (debian: {mirror: …}) or in KQUAL_DEBIAN_MIRROR",
+		Hint: "name one in the matrix (debian: {mirror: …}) or in " + mirrorVariable(suite),
 	}
+}
+
+// mirrorVariable is the environment variable that overrides the mirror.
+func mirrorVariable(suite string) string {
+	if isSecurity(suite) {
+		return "KQUAL_DEBIAN_SECURITY_MIRROR"
+	}
+	return "KQUAL_DEBIAN_MIRROR"
+}
+
+// httpMirror returns the base URL behind a URI of apt's configuration, or ""
+// for one that is of no use here, such as cdrom:. mirror+file: names a file
+// that lists mirrors, one per line, as in Debian's cloud images
+// (apt-transport-mirror(1)).
+func httpMirror(root, uri string) string {
+	if path, ok := strings.CutPrefix(uri, "mirror+file:"); ok {
+		data, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			return ""
+		}
+		uri = ""
+		for _, line := range strings.Split(string(data), "\n") {
+			if f := strings.Fields(line); len(f) > 0 && !strings.HasPrefix(f[0], "#") {
+				uri = f[0]
+				break
+			}
+		}
+	}
+	if !strings.HasPrefix(uri, "http://") && !strings.HasPrefix(uri, "https://") {
+		return ""
+	}
+	return strings.TrimRight(uri, "/")
 }
 
 func isSecurity(suite string) bool {
@@ -50,15 +88,20 @@ var debianSuites = []string{
 	"stretch", "buster", "bullseye", "bookworm", "trixie", "forky", "duke",
 }
 
-// isDebian says whether the entry is one of Debian's own archives: its suites
-// have Debian's names, and its path the archive's usual end.
+// debianPockets are what Debian appends to the names of its suites. Others
+// append their own: bookworm-pgdg.
+var debianPockets = []string{"", "-updates", "-backports", "-backports-sloppy", "-proposed-updates", "-security", "/updates"}
+
+// isDebian says whether the entry is one of Debian's own archives: it has the
+// component main, which third parties that use Debian's suite names mostly do
+// not, and its suites have Debian's names. If that should err, the archive's
+// signature tells.
 func (e aptEntry) isDebian() bool {
-	if len(e.uris) == 0 || !(strings.HasPrefix(e.uris[0], "http://") || strings.HasPrefix(e.uris[0], "https://")) {
-		return false
-	}
-	return slices.ContainsFunc(e.suites, func(s string) bool {
-		base, _, _ := strings.Cut(strings.TrimSuffix(s, "/updates"), "-")
-		return slices.Contains(debianSuites, base)
+	return slices.Contains(e.components, "main") && slices.ContainsFunc(e.suites, func(s string) bool {
+		return slices.ContainsFunc(debianPockets, func(pocket string) bool {
+			base, ok := strings.CutSuffix(s, pocket)
+			return ok && slices.Contains(debianSuites, base)
+		})
 	})
 }
 
@@ -105,10 +148,13 @@ func parseDeb822(text string) []aptEntry {
 			return entries
 		}
 		types := strings.Fields(p.Values["Types"])
-		if p.Values["Enabled"] == "no" || !slices.Contains(types, "deb") && !slices.Contains(types, "deb-src") {
+		if enabled := strings.ToLower(p.Values["Enabled"]); slices.Contains([]string{"no", "false", "without", "off", "disable", "0"}, enabled) || !slices.Contains(types, "deb") && !slices.Contains(types, "deb-src") {
 			continue
 		}
-		e := aptEntry{uris: strings.Fields(p.Values["URIs"]), suites: strings.Fields(p.Values["Suites"])}
+		e := aptEntry{
+			uris: strings.Fields(p.Values["URIs"]), suites: strings.Fields(p.Values["Suites"]),
+			components: strings.Fields(p.Values["Components"]),
+		}
 		if len(e.uris) > 0 && len(e.suites) > 0 {
 			entries = append(entries, e)
 		}
@@ -133,7 +179,7 @@ func parseOneLine(text string) []aptEntry {
 			rest = after
 		}
 		if f := strings.Fields(rest); len(f) >= 2 {
-			entries = append(entries, aptEntry{uris: f[:1], suites: f[1:2]})
+			entries = append(entries, aptEntry{uris: f[:1], suites: f[1:2], components: f[2:]})
 		}
 	}
 	return entries

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"pault.ag/go/debian/deb"
@@ -31,6 +32,9 @@ func ExtractDeb(debPath string, filter func(name string) bool, dst string) error
 		return err
 	}
 	defer f.Close()
+	if err := checkAr(f); err != nil {
+		return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("no Debian package: %v", err)}
+	}
 	pkg, err := deb.Load(f, filepath.Base(debPath))
 	if err != nil {
 		return fmt.Errorf("open package: %w", err)
@@ -59,6 +63,32 @@ func ExtractDeb(debPath string, filter func(name string) bool, dst string) error
 			return fmt.Errorf("unpack %s: %w", name, err)
 		}
 	}
+}
+
+// checkAr walks through the members of an ar file. The package reader trusts
+// their sizes: one below zero would keep it going in circles.
+func checkAr(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	const magic, headerSize = "!<arch>\n", 60
+	head := make([]byte, len(magic))
+	if _, err := f.ReadAt(head, 0); err != nil || string(head) != magic {
+		return errors.New("it is no ar archive")
+	}
+	header := make([]byte, headerSize)
+	for at := int64(len(magic)); at+1 < info.Size(); {
+		if _, err := f.ReadAt(header, at); err != nil {
+			return errors.New("it is cut off")
+		}
+		size, err := strconv.ParseInt(strings.TrimSpace(string(header[48:58])), 10, 64)
+		if err != nil || size < 0 || size > info.Size()-at-headerSize {
+			return fmt.Errorf("the member at byte %d has a wrong size", at)
+		}
+		at += headerSize + size + size%2
+	}
+	return nil
 }
 
 func extractFile(r io.Reader, size int64, dst string) error {

@@ -2,11 +2,11 @@ package kernels
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -55,11 +55,7 @@ func (c DebianConfig) bases() ([]string, error) {
 	if c.Mirror != "" {
 		return []string{strings.TrimRight(c.Mirror, "/")}, nil
 	}
-	env := "KQUAL_DEBIAN_MIRROR"
-	if isSecurity(c.Suite) {
-		env = "KQUAL_DEBIAN_SECURITY_MIRROR"
-	}
-	mirror := os.Getenv(env)
+	mirror := os.Getenv(mirrorVariable(c.Suite))
 	if mirror == "" {
 		var err error
 		if mirror, err = hostMirror("/", c.Suite); err != nil {
@@ -103,12 +99,12 @@ func (c DebianConfig) packages(ctx context.Context, env Env) ([]PackageInfo, *re
 	}
 	r, err := fetchRelease(ctx, env, c, bases)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, unreachable(err)
 	}
 	// The index of an architecture lists the packages for all of them, too.
 	list, err := fetchPackages(ctx, env, r, c.Suite, "main/binary-"+c.arch())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, unreachable(err)
 	}
 	return list, r, nil
 }
@@ -128,17 +124,24 @@ func FetchDebianPackage(ctx context.Context, env Env, c DebianConfig) (string, P
 }
 
 func download(ctx context.Context, env Env, r *release, p PackageInfo) (string, error) {
-	path, err := env.Cache.Download(ctx, env, Request{
-		URL: r.base + "/" + p.Filename, SHA256: p.SHA256, Size: p.Size,
-		Step: "download " + p.Name + " " + p.Version,
-	})
-	if isMissing(err) {
-		return "", &matrix.Failure{
-			Side: matrix.SideKernel, Reason: err.Error(),
-			Hint: "the mirror lists the package and does not have it: try again later, or name another mirror (debian: {mirror: …})",
+	req := Request{SHA256: p.SHA256, Size: p.Size, Step: "download " + p.Name + " " + p.Version}
+	// A suite on its way to the archive of old releases may still have its index
+	// on the mirror and its packages there no more. The hash is what counts.
+	var first error
+	for _, base := range slices.Compact(append([]string{r.base}, r.bases...)) {
+		req.URL = base + "/" + p.Filename
+		path, err := env.Cache.Download(ctx, env, req)
+		if err == nil || first == nil && !isMissing(err) {
+			return path, unreachable(err)
+		}
+		if first == nil {
+			first = err
 		}
 	}
-	return path, err
+	return "", &matrix.Failure{
+		Side: matrix.SideKernel, Reason: first.Error(),
+		Hint: "the mirror lists the package and does not have it: try again later, or name another mirror (debian: {mirror: …})",
+	}
 }
 
 func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
@@ -151,11 +154,11 @@ func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, err
 	if err != nil {
 		return nil, err
 	}
-	h := sha256.New()
+	sums := []string{unpackFormat}
 	for _, p := range parts {
-		fmt.Fprintln(h, p.SHA256)
+		sums = append(sums, p.SHA256)
 	}
-	dir, err := env.Cache.Entry(ctx, "debian", hex.EncodeToString(h.Sum(nil)), func(tmp string) error {
+	dir, err := env.Cache.Entry(ctx, "debian", hashStrings(sums...), func(tmp string) error {
 		for _, p := range parts {
 			path, err := download(ctx, env, r, p)
 			if err != nil {
@@ -163,7 +166,10 @@ func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, err
 			}
 			env.Progress(Event{Kernel: env.Kernel, Step: "unpack " + p.Name + " " + p.Version})
 			if err := ExtractDeb(path, wantedFile, tmp); err != nil {
-				return fmt.Errorf("%s %s: %w", p.Name, p.Version, err)
+				return about("unpack "+p.Name+" "+p.Version, err)
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 			env.Progress(Event{Kernel: env.Kernel, Step: "unpack " + p.Name + " " + p.Version, End: true})
 		}
@@ -172,15 +178,24 @@ func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, err
 	if err != nil {
 		return nil, err
 	}
-	img, err := debianImage(dir, c, parts)
+	img, err := debianImage(dir, r.base, c, parts)
 	if err != nil {
 		return nil, err
 	}
 	return img, addVmlinux(ctx, env, img)
 }
 
-// wantedDrivers are the parts of drivers/ that a guest can have a use for.
-var wantedDrivers = []string{"block/", "virtio/", "char/", "tty/"}
+// unpackFormat is part of a kernel's key in the cache: raise it when wantedFile
+// or arrange changes.
+const unpackFormat = "debian 2"
+
+// unwantedModules are the parts of a module tree that no guest of ours can have
+// a use for, and that make up most of a kernel for real hardware. Anything else
+// may be what a file system depends on (net/sunrpc, drivers/cdrom, lib, crypto).
+var unwantedModules = []string{
+	"sound/", "drivers/gpu/", "drivers/iio/", "drivers/infiniband/", "drivers/media/",
+	"drivers/net/ethernet/", "drivers/net/wireless/", "drivers/staging/",
+}
 
 // wantedFile says whether a file of a kernel package is taken out of it.
 func wantedFile(name string) bool {
@@ -194,22 +209,14 @@ func wantedFile(name string) bool {
 	}
 	_, file, _ := strings.Cut(rest, "/")
 	switch file {
-	case "vmlinuz", "config", "modules.builtin", "modules.order":
+	case "vmlinuz", "config", "modules.alias", "modules.builtin", "modules.dep", "modules.order":
 		return true
 	}
-	if !strings.Contains(filepath.Base(file), ".ko") {
+	module, ok := strings.CutPrefix(file, "kernel/")
+	if !ok || !moduleFile.MatchString(module) {
 		return false
 	}
-	driver, ok := strings.CutPrefix(file, "kernel/drivers/")
-	if !ok {
-		return !strings.HasPrefix(file, "kernel/sound/") && !strings.HasPrefix(file, "kernel/net/")
-	}
-	for _, d := range wantedDrivers {
-		if strings.HasPrefix(driver, d) {
-			return true
-		}
-	}
-	return false
+	return !slices.ContainsFunc(unwantedModules, func(dir string) bool { return strings.HasPrefix(module, dir) })
 }
 
 // arrange brings what was unpacked into one shape: vmlinuz, config, modules/
@@ -252,7 +259,7 @@ func arrange(tmp string, named PackageInfo) error {
 	return nil
 }
 
-func debianImage(dir string, c DebianConfig, parts []PackageInfo) (*Image, error) {
+func debianImage(dir, base string, c DebianConfig, parts []PackageInfo) (*Image, error) {
 	m, err := readManifest(dir)
 	if err != nil {
 		return nil, err
@@ -267,19 +274,30 @@ func debianImage(dir string, c DebianConfig, parts []PackageInfo) (*Image, error
 	}
 	// The package that holds the kernel has its version; the one that was named
 	// may be a meta package with a version of its own.
-	last := parts[len(parts)-1]
+	holder := carrier(parts)
 	names := make([]string, len(parts))
 	for i, p := range parts {
 		names[i] = p.Name + "=" + p.Version
 	}
 	img.Provenance = matrix.Provenance{
-		Source: "debian", Version: last.Version, Arch: c.arch(), SHA256: m.Files["vmlinuz"].SHA256,
+		Source: "debian", Version: holder.Version, Arch: c.arch(), SHA256: m.Files["vmlinuz"].SHA256,
 		Config: readKconfig(img.Config),
 		Details: map[string]string{
-			"suite": c.Suite, "packages": strings.Join(names, " "), "file": last.Filename, "deb_sha256": last.SHA256,
+			"suite": c.Suite, "package": c.Package, "packages": strings.Join(names, " "),
+			"file": holder.Filename, "deb_sha256": holder.SHA256, "mirror": bareURL(base),
 		},
 	}
 	return img, nil
+}
+
+// bareURL is a URL without user and password.
+func bareURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
 }
 
 func isDir(path string) bool {

@@ -25,16 +25,20 @@ import (
 
 // PackageInfo is one package of a suite's index.
 type PackageInfo struct {
-	Name     string   `json:"name"`
-	Version  string   `json:"version"`
-	Filename string   `json:"filename"` // below the archive's base URL
-	Size     int64    `json:"size"`     // bytes
-	SHA256   string   `json:"sha256"`
-	Depends  []string `json:"depends,omitempty"` // names, the first of alternatives
+	Name     string     `json:"name"`
+	Version  string     `json:"version"`
+	Filename string     `json:"filename"` // below the archive's base URL
+	Size     int64      `json:"size"`     // bytes
+	SHA256   string     `json:"sha256"`
+	Depends  [][]string `json:"depends,omitempty"` // names; each needs one of its alternatives
 }
 
 // kernelPackages picks out of an index what can matter to a kernel.
 var kernelPackages = []byte("Package: linux-")
+
+// indexFormat is part of an index's key in the cache: raise it when PackageInfo
+// or parsePackages changes.
+const indexFormat = "2-"
 
 // maxIndex bounds an unpacked package index, in bytes; they have about 50 MB.
 const maxIndex = 1 << 30
@@ -52,13 +56,10 @@ func fetchPackages(ctx context.Context, env Env, r *release, suite, index string
 		}
 	}
 	const kept = "linux.json"
-	dir, err := env.Cache.Entry(ctx, "index", file.sha256, func(tmp string) error {
-		req := Request{
-			URL: r.base + "/dists/" + suite + "/" + name, SHA256: file.sha256, Size: file.size,
-			Step: "download index of " + suite,
-		}
+	dir, err := env.Cache.Entry(ctx, "index", indexFormat+file.sha256, func(tmp string) error {
+		req := Request{SHA256: file.sha256, Size: file.size, Step: "download index of " + suite}
 		path := filepath.Join(tmp, "Packages")
-		if err := retry(ctx, func() error { return fetchTo(ctx, env, req, path) }); err != nil {
+		if err := fetchIndex(ctx, env, r, suite, name, req, path); err != nil {
 			return err
 		}
 		defer os.Remove(path)
@@ -74,11 +75,11 @@ func fetchPackages(ctx context.Context, env Env, r *release, suite, index string
 			unpacked, err = gzip.NewReader(f)
 		}
 		if err != nil {
-			return fmt.Errorf("unpack %s: %w", req.URL, err)
+			return fmt.Errorf("unpack %s of %s: %w", name, suite, err)
 		}
 		packages, err := parsePackages(io.LimitReader(unpacked, maxIndex))
 		if err != nil {
-			return fmt.Errorf("read %s: %w", req.URL, err)
+			return fmt.Errorf("read %s of %s: %w", name, suite, err)
 		}
 		data, err := json.Marshal(packages)
 		if err != nil {
@@ -95,6 +96,26 @@ func fetchPackages(ctx context.Context, env Env, r *release, suite, index string
 	}
 	var packages []PackageInfo
 	return packages, json.Unmarshal(data, &packages)
+}
+
+// fetchIndex gets an index by its hash where the archive offers that: then a
+// mirror that is being updated still has the index that InRelease speaks of.
+func fetchIndex(ctx context.Context, env Env, r *release, suite, name string, req Request, dst string) error {
+	named := r.base + "/dists/" + suite + "/" + name
+	urls := []string{named}
+	if r.byHash {
+		urls = []string{named[:strings.LastIndexByte(named, '/')] + "/by-hash/SHA256/" + req.SHA256, named}
+	}
+	var err error
+	for _, req.URL = range urls {
+		if err = retry(ctx, func() error { return fetchTo(ctx, env, req, dst) }); !isMissing(err) {
+			return err
+		}
+	}
+	return &matrix.Failure{
+		Side: matrix.SideKernel, Reason: err.Error(),
+		Hint: "the mirror is being updated: try again later, or name another mirror (debian: {mirror: …})",
+	}
 }
 
 // parsePackages reads the kernel packages of a Packages file, stanza by
@@ -153,9 +174,14 @@ func parseStanza(stanza []byte) (PackageInfo, error) {
 		return p, fmt.Errorf("package %q: version %q: %w", p.Name, p.Version, err)
 	}
 	for _, dep := range strings.Split(v.Values["Depends"], ",") {
-		first, _, _ := strings.Cut(dep, "|")
-		if name := strings.FieldsFunc(first, func(c rune) bool { return c == ' ' || c == '\n' || c == '(' || c == ':' }); len(name) > 0 {
-			p.Depends = append(p.Depends, name[0])
+		var names []string
+		for _, alternative := range strings.Split(dep, "|") {
+			if name := strings.FieldsFunc(alternative, func(c rune) bool { return c == ' ' || c == '\n' || c == '(' || c == ':' }); len(name) > 0 {
+				names = append(names, name[0])
+			}
+		}
+		if len(names) > 0 {
+			p.Depends = append(p.Depends, names)
 		}
 	}
 	return p, nil
@@ -209,8 +235,11 @@ func packageNames(packages []PackageInfo) []string {
 }
 
 // kernelParts are the packages that a kernel's files are spread over: the
-// image, and since 7.3 binary and modules.
-var kernelParts = regexp.MustCompile(`^linux-(image|binary|modules)-`)
+// image, and since 7.3 binary (vmlinuz), modules and base (config).
+var kernelParts = regexp.MustCompile(`^linux-(image|binary|modules|base)-`)
+
+// maxParts bounds what a kernel is spread over; 7.3 has 8 packages.
+const maxParts = 32
 
 // resolveKernel follows a meta or stub package to all that carry the kernel.
 // The first of the result is the package that was named.
@@ -221,18 +250,51 @@ func resolveKernel(packages []PackageInfo, name, want, suite string) ([]PackageI
 	}
 	parts := []PackageInfo{p}
 	for i := 0; i < len(parts); i++ {
-		for _, dep := range parts[i].Depends {
-			if !kernelParts.MatchString(dep) || slices.ContainsFunc(parts, func(q PackageInfo) bool { return q.Name == dep }) {
+		for _, alternatives := range parts[i].Depends {
+			alternatives = slices.DeleteFunc(slices.Clone(alternatives), func(n string) bool { return !kernelParts.MatchString(n) })
+			if len(alternatives) == 0 || slices.ContainsFunc(parts, func(q PackageInfo) bool { return slices.Contains(alternatives, q.Name) }) {
 				continue
 			}
-			// The parts of one kernel have one version; a meta package of a pinned
-			// version may depend on any.
-			q, err := findPackage(packages, dep, "", suite)
+			q, err := findPart(packages, alternatives, parts[i].Version, suite)
 			if err != nil {
-				return nil, err
+				return nil, about("resolve the dependencies of "+parts[i].Name, err)
 			}
-			parts = append(parts, q)
+			if parts = append(parts, q); len(parts) > maxParts {
+				return nil, &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("%s %s depends on more than %d kernel packages", name, p.Version, maxParts)}
+			}
 		}
 	}
 	return parts, nil
+}
+
+// findPart picks the first of the alternatives that the suite has, in the
+// version of the package that depends on it where there is one: the parts of
+// one kernel have one version.
+func findPart(packages []PackageInfo, alternatives []string, version, suite string) (PackageInfo, error) {
+	var first error
+	for _, name := range alternatives {
+		q, err := findPackage(packages, name, version, suite)
+		if err != nil {
+			q, err = findPackage(packages, name, "", suite)
+		}
+		if err == nil {
+			return q, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return PackageInfo{}, first
+}
+
+// carrier is the part that holds the kernel image itself.
+func carrier(parts []PackageInfo) PackageInfo {
+	for _, prefix := range []string{"linux-binary-", "linux-image-"} {
+		for _, p := range slices.Backward(parts) {
+			if strings.HasPrefix(p.Name, prefix) {
+				return p
+			}
+		}
+	}
+	return parts[0]
 }

@@ -5,32 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"pault.ag/go/debian/control"
 
-	"kqual/internal/atomicfile"
 	"kqual/matrix"
 )
 
-// debianKeyring is where Debian's package debian-archive-keyring puts it.
-const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-// maxRelease bounds an InRelease file, in bytes; they have about 150 kB.
-const maxRelease = 8 << 20
-
 // release is a verified InRelease file.
 type release struct {
-	base  string // URL below which dists/ and pool/ are
-	files map[string]indexFile
+	base   string   // URL below which dists/ and pool/ are
+	bases  []string // where else a file of the pool may be, in order; base is one of them
+	files  map[string]indexFile
+	byHash bool // index files can be had under their hash, too
 }
 
 // indexFile is a line of the SHA256 list.
@@ -45,23 +34,23 @@ func fetchRelease(ctx context.Context, env Env, c DebianConfig, bases []string) 
 	var missing error
 	for _, base := range bases {
 		url := base + "/dists/" + c.Suite + "/InRelease"
-		data, err := env.Cache.revalidate(ctx, url)
-		if isMissing(err) {
+		var r *release
+		err := env.Cache.revalidate(ctx, env, url, func(data []byte) error {
+			text, err := verifyClearsigned(data, c.keyring(), c.AllowExpired)
+			if err != nil {
+				return about("verify "+shownURL(url), err)
+			}
+			r, err = parseRelease(text, c, shownURL(url), time.Now())
+			return err
+		})
+		if isMissing(err) || err != nil && missing != nil && !refused(err) {
 			missing = errors.Join(missing, err)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		text, err := verifyClearsigned(data, c.keyring())
-		if err != nil {
-			return nil, fmt.Errorf("verify %s: %w", url, err)
-		}
-		r, err := parseRelease(text, c, url, time.Now())
-		if err != nil {
-			return nil, err
-		}
-		r.base = base
+		r.base, r.bases = base, bases
 		return r, nil
 	}
 	return nil, &matrix.Failure{
@@ -71,88 +60,6 @@ func fetchRelease(ctx context.Context, env Env, c DebianConfig, bases []string) 
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
-
-// revalidate returns the file at url, from the cache where the server says
-// that it has not changed. Without a network the cached copy has to do: it is
-// verified like a fresh one.
-func (c *Cache) revalidate(ctx context.Context, url string) ([]byte, error) {
-	dir := filepath.Join(c.dir, "release")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, strings.Map(func(r rune) rune {
-		if r == '/' || r == ':' {
-			return '_'
-		}
-		return r
-	}, url))
-	cached, cacheErr := os.ReadFile(path)
-	header := http.Header{}
-	if info, err := os.Stat(path); err == nil {
-		header.Set("If-Modified-Since", info.ModTime().UTC().Format(http.TimeFormat))
-	}
-	var fresh []byte
-	err := retry(ctx, func() error {
-		resp, err := request(ctx, url, header)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		switch resp.StatusCode {
-		case http.StatusNotModified:
-			fresh = cached
-			return nil
-		case http.StatusOK:
-			if fresh, err = io.ReadAll(io.LimitReader(resp.Body, maxRelease+1)); err != nil {
-				return fmt.Errorf("get %s: %w", url, err)
-			}
-			if len(fresh) > maxRelease {
-				return refusedFile(url, fmt.Sprintf("it has more than %d bytes", maxRelease))
-			}
-			if err := atomicfile.Write(path, fresh); err != nil {
-				return err
-			}
-			if t, err := http.ParseTime(resp.Header.Get("Last-Modified")); err == nil {
-				return os.Chtimes(path, t, t)
-			}
-			return os.Chtimes(path, time.Unix(0, 0), time.Unix(0, 0)) // never "not modified"
-		}
-		return &httpStatus{url, resp.StatusCode}
-	})
-	var s *httpStatus
-	if err != nil && cacheErr == nil && ctx.Err() == nil && !errors.As(err, &s) {
-		return cached, nil
-	}
-	return fresh, err
-}
-
-// verifyClearsigned returns the signed text of an InRelease file, if one of
-// its signatures was made by a key of the keyring (binary or armored).
-func verifyClearsigned(data []byte, keyring string) ([]byte, error) {
-	raw, err := os.ReadFile(keyring)
-	if err != nil {
-		return nil, &matrix.Failure{
-			Side: matrix.SideHost, Reason: fmt.Sprintf("no keyring to verify the archive with: %v", err),
-			Hint: "apt-get install debian-archive-keyring, or name one in the matrix (debian: {keyring: …})",
-		}
-	}
-	read := openpgp.ReadKeyRing
-	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("-----BEGIN")) {
-		read = openpgp.ReadArmoredKeyRing
-	}
-	keys, err := read(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("read keyring %s: %w", keyring, err)
-	}
-	block, _ := clearsign.Decode(data)
-	if block == nil {
-		return nil, errors.New("it is not signed")
-	}
-	if _, err := block.VerifySignature(keys, nil); err != nil {
-		return nil, fmt.Errorf("no good signature by a key of %s: %w", keyring, err)
-	}
-	return block.Plaintext, nil
-}
 
 // parseRelease reads a verified Release text and refuses one that is not of
 // the suite asked for, or too old.
@@ -165,7 +72,10 @@ func parseRelease(text []byte, c DebianConfig, url string, now time.Time) (*rele
 	if err != nil {
 		return nil, fmt.Errorf("parse %s: %w", url, err)
 	}
-	if s, n := p.Values["Suite"], p.Values["Codename"]; c.Suite != s && c.Suite != n {
+	// Before bullseye the security archive's dists/buster/updates called itself
+	// buster.
+	plain := strings.TrimSuffix(c.Suite, "/updates")
+	if s, n := p.Values["Suite"], p.Values["Codename"]; plain != s && plain != n {
 		return nil, refusedFile(url, fmt.Sprintf("it is of suite %q (%q), not %q", s, n, c.Suite))
 	}
 	if until := p.Values["Valid-Until"]; until != "" && !c.AllowExpired {
@@ -177,18 +87,18 @@ func parseRelease(text []byte, c DebianConfig, url string, now time.Time) (*rele
 			days := int(now.Sub(t).Hours() / 24)
 			return nil, &matrix.Failure{
 				Side: matrix.SideKernel, Reason: fmt.Sprintf("%s expired %d days ago (Valid-Until %s)", url, days, t.Format(time.DateOnly)),
-				Hint: "the mirror lags behind; set allow_expired: true to accept that",
+				Hint: "the mirror lags behind, or is an archive of the past; set allow_expired: true (debian: {allow_expired: true}) to accept that",
 			}
 		}
 	}
-	r := &release{files: map[string]indexFile{}}
+	r := &release{files: map[string]indexFile{}, byHash: p.Values["Acquire-By-Hash"] == "yes"}
 	for _, line := range strings.Split(p.Values["SHA256"], "\n") {
 		f := strings.Fields(line)
-		if len(f) != 3 {
+		if len(f) != 3 || !hexSHA256.MatchString(f[0]) {
 			continue
 		}
 		size, err := strconv.ParseInt(f[1], 10, 64)
-		if err != nil {
+		if err != nil || size < 0 {
 			return nil, fmt.Errorf("parse %s: SHA256: size %q", url, f[1])
 		}
 		r.files[f[2]] = indexFile{sha256: f[0], size: size}

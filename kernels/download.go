@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"kqual/matrix"
@@ -18,6 +21,8 @@ import (
 const (
 	// maxDownload bounds a file whose size nobody told, in bytes.
 	maxDownload = 2 << 30
+	// dialTimeout bounds how long a server may take to accept a connection.
+	dialTimeout = 15 * time.Second
 	// stallTimeout ends a download that delivers nothing for so long.
 	stallTimeout = 60 * time.Second
 	// tries is how often a download is started before it is given up.
@@ -41,7 +46,16 @@ type httpStatus struct {
 }
 
 func (e *httpStatus) Error() string {
-	return fmt.Sprintf("get %s: %d %s", e.url, e.code, http.StatusText(e.code))
+	return fmt.Sprintf("get %s: %d %s", shownURL(e.url), e.code, http.StatusText(e.code))
+}
+
+// shownURL is a URL without the password that it may carry.
+func shownURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "the mirror"
+	}
+	return u.Redacted()
 }
 
 // isMissing says that the server has no such file.
@@ -52,8 +66,9 @@ func isMissing(err error) bool {
 
 var httpClient = &http.Client{Transport: &http.Transport{
 	Proxy:                 http.ProxyFromEnvironment,
+	DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 	ResponseHeaderTimeout: stallTimeout,
-	TLSHandshakeTimeout:   stallTimeout,
+	TLSHandshakeTimeout:   dialTimeout,
 	DisableCompression:    true,
 }}
 
@@ -62,6 +77,9 @@ var httpClient = &http.Client{Transport: &http.Transport{
 // right.
 func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, error) {
 	const name = "file"
+	if !hexSHA256.MatchString(req.SHA256) {
+		return "", fmt.Errorf("get %s: %q is no sha256", shownURL(req.URL), req.SHA256)
+	}
 	dir, err := c.Entry(ctx, "download", req.SHA256, func(tmp string) error {
 		return retry(ctx, func() error { return fetchTo(ctx, env, req, filepath.Join(tmp, name)) })
 	})
@@ -77,9 +95,10 @@ func retry(ctx context.Context, try func() error) error {
 	for n := 1; ; n++ {
 		err := try()
 		var s *httpStatus
-		var f *matrix.Failure
-		final := err == nil || n == tries || ctx.Err() != nil || errors.As(err, &f) ||
-			errors.As(err, &s) && s.code < 500 && s.code != http.StatusTooManyRequests
+		var unknown *net.DNSError
+		final := err == nil || n == tries || ctx.Err() != nil || refused(err) || errors.Is(err, syscall.ENOSPC) ||
+			errors.As(err, &s) && s.code < 500 && s.code != http.StatusTooManyRequests ||
+			errors.As(err, &unknown) && unknown.IsNotFound
 		if final {
 			return err
 		}
@@ -120,11 +139,11 @@ func fetchTo(ctx context.Context, env Env, req Request, dst string) (err error) 
 	n, err := io.Copy(io.MultiWriter(out, h, meter), io.LimitReader(body, limit+1))
 	switch {
 	case err != nil:
-		return fmt.Errorf("get %s: %w", req.URL, err)
+		return fmt.Errorf("get %s: %w", shownURL(req.URL), err)
 	case n > limit:
 		return refusedFile(req.URL, fmt.Sprintf("it goes on after the %d bytes it should have", limit))
 	case req.Size != 0 && n < req.Size:
-		return fmt.Errorf("get %s: truncated: %d of %d bytes", req.URL, n, req.Size)
+		return fmt.Errorf("get %s: truncated: %d of %d bytes: %w", shownURL(req.URL), n, req.Size, io.ErrUnexpectedEOF)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != req.SHA256 {
 		return refusedFile(req.URL, fmt.Sprintf("wrong hash: sha256 %.16s…, want %.16s…", got, req.SHA256))
@@ -135,9 +154,30 @@ func fetchTo(ctx context.Context, env Env, req Request, dst string) (err error) 
 // refusedFile is a file that is not what it should be; trying again is no use.
 func refusedFile(url, why string) error {
 	return &matrix.Failure{
-		Side: matrix.SideKernel, Reason: fmt.Sprintf("get %s: %s", url, why),
+		Side: matrix.SideKernel, Reason: fmt.Sprintf("get %s: %s", shownURL(url), why),
 		Hint: "the mirror is being updated, or it is not to be trusted: try again later, or name another mirror",
 	}
+}
+
+// unreachable puts a hint to an error of the network; other errors stay as they
+// are.
+func unreachable(err error) error {
+	var u *url.Error
+	var s *httpStatus
+	if refused(err) || !errors.As(err, &u) && !errors.As(err, &s) && !errors.Is(err, errStalled) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return &matrix.Failure{
+		Side: matrix.SideKernel, Reason: oneLine(err),
+		Hint: "check the network and the proxy (http_proxy, https_proxy), or name another mirror (debian: {mirror: …})",
+	}
+}
+
+// refused says that something came and was not what it should be, as opposed
+// to nothing coming at all.
+func refused(err error) bool {
+	var f *matrix.Failure
+	return errors.As(err, &f)
 }
 
 // get starts a GET; the body ends with an error when nothing comes for
@@ -155,10 +195,10 @@ func get(ctx context.Context, url string, header http.Header) (io.ReadCloser, er
 }
 
 func request(ctx context.Context, url string, header http.Header) (*http.Response, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		cancel()
+		cancel(nil)
 		return nil, err
 	}
 	for k, v := range header {
@@ -166,17 +206,21 @@ func request(ctx context.Context, url string, header http.Header) (*http.Respons
 	}
 	resp, err := httpClient.Do(req)
 	if err != nil {
-		cancel()
+		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &watchedBody{ReadCloser: resp.Body, cancel: cancel, timer: time.AfterFunc(stallTimeout, cancel)}
+	stalled := func() { cancel(errStalled) }
+	resp.Body = &watchedBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, timer: time.AfterFunc(stallTimeout, stalled)}
 	return resp, nil
 }
+
+var errStalled = fmt.Errorf("no data for %v", stallTimeout)
 
 // watchedBody cancels its request when no data comes for stallTimeout.
 type watchedBody struct {
 	io.ReadCloser
-	cancel context.CancelFunc
+	ctx    context.Context // of the request; its cause is what ended it
+	cancel context.CancelCauseFunc
 	timer  *time.Timer
 }
 
@@ -185,12 +229,15 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	if n > 0 {
 		b.timer.Reset(stallTimeout)
 	}
+	if err != nil && err != io.EOF && context.Cause(b.ctx) == errStalled {
+		err = errStalled
+	}
 	return n, err
 }
 
 func (b *watchedBody) Close() error {
 	b.timer.Stop()
-	b.cancel()
+	b.cancel(nil)
 	return b.ReadCloser.Close()
 }
 

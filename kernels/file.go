@@ -40,15 +40,15 @@ func (fileSource) Catalog() matrix.KernelSource {
 
 func (fileSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
 	c := config.(fileConfig)
-	for _, path := range []string{c.Vmlinuz, c.Modules, c.Config} {
-		if path == "" {
-			continue
-		}
-		if _, err := os.Stat(path); err != nil {
-			return nil, &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "correct the path in the matrix"}
-		}
+	vmlinuz, err := userPath("vmlinuz", c.Vmlinuz, false)
+	if err != nil {
+		return nil, err
 	}
-	vmlinuz, err := filepath.Abs(c.Vmlinuz)
+	modules, err := userPath("modules", c.Modules, true)
+	if err != nil {
+		return nil, err
+	}
+	kconfig, err := userPath("config", c.Config, false)
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +57,35 @@ func (fileSource) Fetch(ctx context.Context, env Env, config any) (*Image, error
 		return nil, err
 	}
 	img := &Image{
-		Vmlinuz: vmlinuz, Modules: c.Modules, Config: c.Config,
+		Vmlinuz: vmlinuz, Modules: modules, Config: kconfig,
 		Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "file", Arch: "amd64", SHA256: sum, Config: readKconfig(c.Config),
+			Source: "file", Arch: "amd64", SHA256: sum, Config: readKconfig(kconfig),
 			Details: map[string]string{"path": vmlinuz},
 		},
 	}
 	return img, addVmlinux(ctx, env, img)
+}
+
+// userPath makes a path of the matrix absolute and checks that it is a file, or
+// a directory. An empty path stays empty.
+func userPath(key, path string, dir bool) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	wrong := func(why string) error {
+		return &matrix.Failure{Side: matrix.SideKernel, Reason: "file: " + key + ": " + why, Hint: "correct the path in the matrix; it starts at the working directory"}
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", wrong(err.Error())
+	case dir && !info.IsDir():
+		return "", wrong(path + " is no directory")
+	case !dir && !info.Mode().IsRegular():
+		return "", wrong(path + " is no file")
+	}
+	return filepath.Abs(path)
 }
 
 // addVmlinux puts the uncompressed kernel of img into the cache, keyed by the
@@ -88,7 +109,7 @@ func addVmlinux(ctx context.Context, env Env, img *Image) error {
 	dir, err := env.Cache.Entry(ctx, "vmlinux", img.Provenance.SHA256, func(tmp string) error {
 		_, err := extractVmlinux(img.Vmlinuz, filepath.Join(tmp, "vmlinux"))
 		if errors.Is(err, errNoPVH) {
-			return nil
+			return nil // remembered: the entry stays empty
 		}
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,6 +21,9 @@ type Module struct {
 	Name string // with underscores, as the kernel has it
 	Path string // .ko, .ko.gz, .ko.xz or .ko.zst
 }
+
+// moduleFile is the name of a module's file, compressed or not.
+var moduleFile = regexp.MustCompile(`([^/]+)\.ko(\.gz|\.xz|\.zst)?$`)
 
 // maxModule bounds an unpacked module, in bytes.
 const maxModule = 64 << 20
@@ -47,9 +51,12 @@ func (m Module) Read() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read module %s: %w", m.Path, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(r, maxModule))
+	data, err := io.ReadAll(io.LimitReader(r, maxModule+1))
 	if err != nil {
 		return nil, fmt.Errorf("read module %s: %w", m.Path, err)
+	}
+	if len(data) > maxModule {
+		return nil, fmt.Errorf("read module %s: it unpacks to more than %d bytes", m.Path, maxModule)
 	}
 	return data, nil
 }
@@ -71,8 +78,8 @@ func LoadOrder(dir string, want []string) (Order, error) {
 		if err != nil {
 			return err
 		}
-		if name, _, ok := strings.Cut(d.Name(), ".ko"); ok && d.Type().IsRegular() {
-			files[moduleName(name)] = path
+		if m := moduleFile.FindStringSubmatch(d.Name()); m != nil && d.Type().IsRegular() {
+			files[moduleName(m[1])] = path
 		}
 		return nil
 	})
@@ -94,11 +101,17 @@ func LoadOrder(dir string, want []string) (Order, error) {
 			return nil
 		}
 		m := Module{Name: name, Path: path}
-		deps, err := m.depends()
+		hard, soft, err := m.depends()
 		if err != nil {
 			return err
 		}
-		for _, d := range deps {
+		for _, d := range soft {
+			// Soft dependencies may be aliases, or not there at all.
+			if _, ok := files[moduleName(d)]; ok {
+				hard = append(hard, d)
+			}
+		}
+		for _, d := range hard {
 			if err := add(d); err != nil {
 				return err
 			}
@@ -118,36 +131,42 @@ func LoadOrder(dir string, want []string) (Order, error) {
 func moduleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // depends reads what the module needs from its .modinfo section: NUL-separated
-// KEY=VALUE, with hard dependencies in depends= and soft ones in softdep=pre:.
-func (m Module) depends() ([]string, error) {
+// KEY=VALUE, with hard dependencies in depends= and soft ones, which may be
+// missing, in softdep= between pre: and post:.
+func (m Module) depends() (hard, soft []string, err error) {
 	data, err := m.Read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("read module %s: %w", m.Path, err)
+		return nil, nil, fmt.Errorf("read module %s: %w", m.Path, err)
 	}
 	defer f.Close()
 	section := f.Section(".modinfo")
 	if section == nil {
-		return nil, fmt.Errorf("read module %s: no .modinfo", m.Path)
+		return nil, nil, fmt.Errorf("read module %s: no .modinfo", m.Path)
 	}
 	info, err := section.Data()
 	if err != nil {
-		return nil, fmt.Errorf("read module %s: %w", m.Path, err)
+		return nil, nil, fmt.Errorf("read module %s: %w", m.Path, err)
 	}
-	var deps []string
 	for _, entry := range strings.Split(string(info), "\x00") {
 		key, value, _ := strings.Cut(entry, "=")
 		switch key {
 		case "depends":
-			deps = append(deps, strings.FieldsFunc(value, func(c rune) bool { return c == ',' })...)
+			hard = append(hard, strings.FieldsFunc(value, func(c rune) bool { return c == ',' })...)
 		case "softdep":
-			if pre, ok := strings.CutPrefix(value, "pre: "); ok {
-				deps = append(deps, strings.Fields(pre)...)
+			pre := false
+			for _, word := range strings.Fields(value) {
+				switch {
+				case strings.HasSuffix(word, ":"):
+					pre = word == "pre:"
+				case pre:
+					soft = append(soft, word)
+				}
 			}
 		}
 	}
-	return deps, nil
+	return hard, soft, nil
 }

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 
@@ -73,4 +74,16 @@ func Fetch(ctx context.Context, env Env, k matrix.Kernel) (*Image, error) {
 		return nil, fmt.Errorf("kernel %s: no source named %q", k.Name, k.Source)
 	}
 	return s.Fetch(ctx, env, k.Config)
+}
+
+// about puts what an error is about in front of it. A *matrix.Failure stays
+// one, with the words in its reason, because that is all that users see of it.
+func about(what string, err error) error {
+	var f *matrix.Failure
+	if errors.As(err, &f) {
+		g := *f
+		g.Reason = what + ": " + f.Reason
+		return &g
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -25,9 +25,9 @@ const (
 	kernelVersionAt  = 0x20e // of the version string, minus 0x200
 	payloadOffsetAt  = 0x248 // from the start of the protected-mode code
 	payloadLengthAt  = 0x24c
-	minBootProtocol  = 0x0208 // the first with a payload offset
-	sectorSize       = 512    // bytes
-	maxVmlinux       = 1 << 30
+	minBootProtocol  = 0x0208    // the first with a payload offset
+	sectorSize       = 512       // bytes
+	maxVmlinux       = 256 << 20 // bytes, unpacked; Debian's have about 50 MB
 	maxVersionString = 256
 )
 
@@ -67,7 +67,7 @@ func parseBzImage(image []byte) (bootHeader, error) {
 }
 
 // payloadFormats are the compressions a kernel is built with, by magic number
-// (scripts/extract-vmlinux lists the same). Kernel xz streams use the x86 BCJ
+// (scripts/extract-vmlinux lists the same; lzo is left out, nobody uses it). Kernel xz streams use the x86 BCJ
 // filter, which this xz package knows.
 var payloadFormats = []struct {
 	magic string
@@ -99,6 +99,9 @@ var payloadFormats = []struct {
 	{"\x02\x21\x4c\x18", func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil }},
 }
 
+// gzipPayload is gzip's place in payloadFormats.
+const gzipPayload = 0
+
 // errNoPVH says that an image has no vmlinux that QEMU could enter directly.
 var errNoPVH = errors.New("no vmlinux with a PVH entry")
 
@@ -114,65 +117,77 @@ func extractVmlinux(path, dst string) (release string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", path, err)
 	}
-	for _, f := range payloadFormats {
-		if !bytes.HasPrefix(h.payload, []byte(f.magic)) {
-			continue
-		}
-		if err := decompressVmlinux(h.payload, f.open, dst); err != nil {
-			os.Remove(dst)
-			return h.release, fmt.Errorf("%w: %w", errNoPVH, err)
-		}
-		if !hasPVHEntry(dst) {
-			os.Remove(dst)
-			return h.release, errNoPVH
-		}
-		return h.release, nil
+	vmlinux, err := unpackPayload(h.payload)
+	if err != nil {
+		return h.release, fmt.Errorf("%w: %w", errNoPVH, err)
 	}
-	return h.release, fmt.Errorf("%w: unknown compression", errNoPVH)
+	if !hasPVHEntry(vmlinux) {
+		return h.release, errNoPVH
+	}
+	if err := os.WriteFile(dst, vmlinux, 0o644); err != nil {
+		return h.release, fmt.Errorf("write vmlinux: %w", err)
+	}
+	return h.release, nil
 }
 
-func decompressVmlinux(payload []byte, open func(io.Reader) (io.Reader, error), dst string) error {
-	r, err := open(bytes.NewReader(payload))
-	if err != nil {
-		return err
+// unpackPayload decompresses the payload of a bzImage. Its last four bytes are
+// the unpacked size: gzip ends so by itself, to the others the kernel's build
+// appends it (scripts/Makefile.lib, size_append).
+func unpackPayload(payload []byte) ([]byte, error) {
+	if len(payload) < 4 {
+		return nil, errors.New("no payload")
 	}
-	if c, ok := r.(io.Closer); ok {
-		defer c.Close()
+	packed := payload[:len(payload)-4]
+	size := int64(binary.LittleEndian.Uint32(payload[len(packed):]))
+	if size > maxVmlinux {
+		return nil, fmt.Errorf("the payload unpacks to %d bytes, more than %d", size, maxVmlinux)
 	}
-	out, err := os.Create(dst)
-	if err != nil {
-		return err
+	for i, f := range payloadFormats {
+		if !bytes.HasPrefix(payload, []byte(f.magic)) {
+			continue
+		}
+		if i == gzipPayload {
+			packed = payload
+		}
+		r, err := f.open(bytes.NewReader(packed))
+		if err != nil {
+			return nil, fmt.Errorf("unpack the payload: %w", err)
+		}
+		if c, ok := r.(io.Closer); ok {
+			defer c.Close()
+		}
+		var out bytes.Buffer
+		out.Grow(int(size) + bytes.MinRead)
+		n, err := io.Copy(&out, io.LimitReader(r, size+1))
+		if err != nil {
+			return nil, fmt.Errorf("unpack the payload: %w", err)
+		}
+		if n != size {
+			return nil, fmt.Errorf("the payload does not unpack to the %d bytes it should have", size)
+		}
+		return out.Bytes(), nil
 	}
-	// The payload ends with its own size; some readers take that for the start
-	// of a further stream and complain after the last byte of the kernel.
-	n, err := io.Copy(out, io.LimitReader(r, maxVmlinux))
-	if cerr := out.Close(); cerr != nil {
-		return cerr
-	}
-	if err != nil && n == 0 {
-		return err
-	}
-	return nil
+	return nil, errors.New("unknown compression")
 }
 
 // pvhNote is XEN_ELFNOTE_PHYS32_ENTRY (include/xen/interface/elfnote.h): the
 // 32-bit entry that QEMU jumps to.
 const pvhNote = 18
 
-// hasPVHEntry says whether the file is a whole ELF kernel with a PVH entry.
-func hasPVHEntry(path string) bool {
-	f, err := elf.Open(path)
+// hasPVHEntry says whether data is a whole ELF kernel with a PVH entry.
+func hasPVHEntry(data []byte) bool {
+	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	info, err := os.Stat(path)
-	if err != nil || f.Class != elf.ELFCLASS64 || f.Type != elf.ET_EXEC {
+	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 || f.Type != elf.ET_EXEC {
 		return false
 	}
+	size := uint64(len(data))
 	found := false
 	for _, p := range f.Progs {
-		if p.Off+p.Filesz > uint64(info.Size()) {
+		if p.Off > size || p.Filesz > size-p.Off {
 			return false // cut off
 		}
 		if p.Type == elf.PT_NOTE {
@@ -186,7 +201,7 @@ func hasPVHEntry(path string) bool {
 // hasNote looks through ELF notes: namesz, descsz and type, each u32, then the
 // name and the descriptor, both padded to 4 bytes.
 func hasNote(notes []byte, order binary.ByteOrder, name string, kind uint32) bool {
-	pad := func(n uint32) int { return int(n+3) &^ 3 }
+	pad := func(n uint32) int { return (int(n) + 3) &^ 3 }
 	for len(notes) >= 12 {
 		nameSize, descSize, k := order.Uint32(notes), order.Uint32(notes[4:]), order.Uint32(notes[8:])
 		size := 12 + pad(nameSize) + pad(descSize)

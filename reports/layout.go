@@ -39,6 +39,13 @@ func layout(columns [][]textCell, total int) (widths []int, ok bool) {
 		}
 		return most
 	}
+	needed := func() int {
+		sum := columnGap * (len(columns) - 1)
+		for _, w := range widths {
+			sum += w
+		}
+		return sum
+	}
 	widths = make([]int, len(columns))
 	floor := make([]int, len(columns))
 	for i, col := range columns {
@@ -46,11 +53,10 @@ func layout(columns [][]textCell, total int) (widths []int, ok bool) {
 		floor[i] = at(col, 1)
 	}
 	for {
-		sum := columnGap * (len(columns) - 1)
-		for _, w := range widths {
-			sum += w
-		}
-		if sum <= total {
+		if needed() <= total {
+			tighten(columns, widths)
+			// What that leaves goes to the names.
+			widths[0] = at(columns[0], widths[0]+total-needed())
 			return widths, true
 		}
 		// The widest column that can give way does.
@@ -99,4 +105,50 @@ func fit(columns [][]textCell, total int) (tables [][]int, widths [][]int) {
 			return tables, widths
 		}
 	}
+}
+
+// tighten narrows columns, the first excepted, where that makes no row higher
+// and breaks no unit: numbers then stand in the same line of every cell.
+func tighten(columns [][]textCell, widths []int) {
+	height := make([]int, len(columns[0]))
+	for i, col := range columns {
+		for r, c := range col {
+			height[r] = max(height[r], c.height(widths[i]))
+		}
+	}
+	for i, col := range columns {
+		if i == 0 {
+			continue
+		}
+		floor := 1
+		for _, c := range col {
+			for _, p := range c {
+				for _, u := range p.units {
+					floor = max(floor, width(u.String()))
+				}
+			}
+		}
+		for w := widths[i] - 1; w >= floor && fitsBelow(col, w, height); w-- {
+			widths[i] = w
+		}
+	}
+}
+
+// fitsBelow says whether no cell wrapped at w is higher than its row.
+func fitsBelow(col []textCell, w int, height []int) bool {
+	for r, c := range col {
+		if c.height(w) > height[r] {
+			return false
+		}
+	}
+	return true
+}
+
+// height is the number of lines when wrapped at w.
+func (c textCell) height(w int) int {
+	n := 0
+	for _, p := range c {
+		n += len(p.lines(w))
+	}
+	return n
 }

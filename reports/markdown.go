@@ -26,7 +26,7 @@ func renderMarkdown(w io.Writer, r *Report, _ Options) error {
 	m := &markdown{}
 	g := r.arrange()
 	m.printf("# %s\n\n", md(r.Matrix.Name))
-	m.printf("**%s:** %s (exit %d)\n", gateWord(r), md(r.Gate.Why), r.Gate.Exit)
+	m.printf("**%s:** %s (exit %d)\n", gateWord(r), md(r.shortWhy()), r.Gate.Exit)
 	for _, b := range g.blocks {
 		m.printf("\n## %s/%s\n\n", md(b.filesystem), md(b.scenario))
 		if err := m.block(b); err != nil {
@@ -74,7 +74,7 @@ func (m *markdown) block(b block) error {
 
 // mdEntry is a verdict, set in bold where it is bad news.
 func mdEntry(e entry) string {
-	text := mdTyped(clean(e.text))
+	text := mdTyped(Printable(e.text))
 	if word, rest, _ := strings.Cut(text, " "); e.kind == matrix.VerdictAffected {
 		text = "**" + word + "** " + rest
 	}
@@ -183,7 +183,7 @@ func (m *markdown) howMeasured(r *Report) {
 // md makes text that came from elsewhere show as it is in GitHub-flavoured
 // Markdown, inside tables too.
 func md(s string) string {
-	runes := []rune(clean(s))
+	runes := []rune(Printable(s))
 	letter := func(i int) bool {
 		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
 	}

@@ -229,13 +229,13 @@ func (r *Report) gate(g matrix.GateResult) Gate {
 		return out
 	case StateInterrupted:
 		out.Exit = ExitInterrupted
-		out.Why = fmt.Sprintf("interrupted with %d of %s finished", len(r.Cells), plural(all, "cell"))
+		out.Why = fmt.Sprintf("%d of %s finished before the interruption", len(r.Cells), plural(all, "cell"))
 	default:
 		out.Exit = matrix.ExitNoAnswer
-		out.Why = fmt.Sprintf("the run did not end, %d of %s finished", len(r.Cells), plural(all, "cell"))
+		out.Why = fmt.Sprintf("%d of %s finished when this was saved, the run goes on or was killed", len(r.Cells), plural(all, "cell"))
 	}
 	if len(r.Cells) > 0 {
-		out.Why += "; of these " + g.Why
+		out.Why += "; of these, " + g.Why
 	}
 	return out
 }

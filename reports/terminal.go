@@ -47,10 +47,11 @@ func renderTerminal(w io.Writer, r *Report, o Options) error {
 	}
 	t := &terminal{Options: o}
 	g := r.arrange()
-	t.line(t.paint(styleBold, clean(r.Matrix.Name)) + headline(r))
+	name := Printable(r.Matrix.Name)
+	t.WriteString(strings.Replace(fill(name+headline(r), "", o.Width), name, t.paint(styleBold, name), 1))
 	for _, b := range g.blocks {
 		t.line("")
-		t.line(t.paint(styleBold, clean(b.filesystem)+"/"+clean(b.scenario)))
+		t.line(t.paint(styleBold, Printable(b.filesystem)+"/"+Printable(b.scenario)))
 		if err := t.block(b); err != nil {
 			return err
 		}
@@ -81,10 +82,10 @@ func headline(r *Report) string {
 		plural(len(r.Kernels), "kernel"), plural(len(r.Cells)+len(r.Missing), "cell"),
 	}
 	if len(r.Accels) > 0 {
-		parts = append(parts, clean(strings.Join(r.Accels, " and ")))
+		parts = append(parts, Printable(strings.Join(r.Accels, " and ")))
 	}
 	if len(r.QEMU) > 0 {
-		parts = append(parts, "QEMU "+clean(strings.Join(r.QEMU, " and ")))
+		parts = append(parts, "QEMU "+Printable(strings.Join(r.QEMU, " and ")))
 	}
 	return ": " + strings.Join(parts, ", ")
 }
@@ -93,16 +94,16 @@ func (t *terminal) block(b block) error {
 	columns := make([][]textCell, 1+len(b.columns))
 	columns[0] = []textCell{{{units: []unit{{"kernel"}}, style: styleBold}}}
 	for i, c := range b.columns {
-		head := textCell{{units: nameUnits(clean(c.watch)), style: styleBold}}
+		head := textCell{{units: nameUnits(Printable(c.watch)), style: styleBold}}
 		if c.control {
 			head = append(head, paragraph{units: []unit{{"(control)"}}, style: styleDim})
 		}
 		columns[i+1] = []textCell{head}
 	}
 	for _, rw := range b.rows {
-		name := textCell{{units: nameUnits(clean(rw.kernel))}}
+		name := textCell{{units: nameUnits(Printable(rw.kernel))}}
 		if rw.release != "" && rw.release != rw.kernel {
-			name = append(name, paragraph{units: nameUnits(clean(rw.release)), style: styleDim})
+			name = append(name, paragraph{units: nameUnits(Printable(rw.release)), style: styleDim})
 		}
 		columns[0] = append(columns[0], name)
 		for i, e := range rw.entries {
@@ -122,7 +123,7 @@ func (t *terminal) block(b block) error {
 }
 
 func (e entry) textCell() textCell {
-	text := clean(e.text)
+	text := Printable(e.text)
 	if e.unmet {
 		text = unmetMark + " " + text
 	}
@@ -185,7 +186,8 @@ func (t *terminal) table(columns [][]textCell, numbers, widths []int) error {
 		return fmt.Errorf("render the table: %w", err)
 	}
 	for l := range strings.Lines(out.String()) {
-		l = strings.TrimSuffix(l, "\n")
+		// tablewriter ends a coloured cell once more, after its padding.
+		l = strings.ReplaceAll(strings.TrimSuffix(l, "\n"), " \x1b[0m", " ")
 		if strings.Trim(l, rule) == "" { // it goes on below the last column's gap
 			l = strings.TrimSuffix(l, strings.Repeat(rule, columnGap))
 		}
@@ -216,7 +218,7 @@ func (t *terminal) notes(notes []string) {
 		t.line("")
 	}
 	for i, n := range notes {
-		t.WriteString(fill(clean(n), superscript([]int{i + 1})+" ", t.Width))
+		t.WriteString(fill(Printable(n), superscript([]int{i + 1})+" ", t.Width))
 	}
 }
 
@@ -231,7 +233,7 @@ func (t *terminal) list(title string, items []string) {
 			t.line(fmt.Sprintf("- and %d more; the markdown and json formats have them all", len(items)-n))
 			break
 		}
-		t.WriteString(fill(clean(i), "- ", t.Width))
+		t.WriteString(fill(Printable(i), "- ", t.Width))
 	}
 }
 
@@ -256,7 +258,22 @@ func (t *terminal) gate(r *Report) string {
 	case "FAIL":
 		style = styleRed
 	}
-	return fmt.Sprintf("%s %s (exit %d)", t.paint(style, word+":"), clean(r.Gate.Why), r.Gate.Exit)
+	return fmt.Sprintf("%s %s (exit %d)", t.paint(style, word+":"), Printable(r.shortWhy()), r.Gate.Exit)
+}
+
+// shortWhy is the gate's reason without the first cell: the lists above name
+// them all.
+func (r *Report) shortWhy() string {
+	state := matrix.GateNoAnswer
+	if r.Gate.Unmet > 0 {
+		state = matrix.GateUnmet
+	}
+	for _, c := range r.Cells {
+		if c.Gate == state {
+			return strings.TrimSuffix(r.Gate.Why, ", first "+c.ID()+": "+c.GateText)
+		}
+	}
+	return r.Gate.Why
 }
 
 // gateWord is the gate in one word.

@@ -10,10 +10,10 @@ import (
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 )
 
-// clean makes text that came from elsewhere (names, console lines) safe to
+// Printable makes text that came from elsewhere (names, console lines) safe to
 // print on one line: what does not print is shown as Go would quote it, so no
 // escape sequence and no change of direction reaches a terminal.
-func clean(s string) string {
+func Printable(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) || r == unicode.ReplacementChar }) < 0 {
 		return s
 	}

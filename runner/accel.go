@@ -105,9 +105,6 @@ func (p Prober) boot(ctx context.Context, accel string) (AccelAnswer, error) {
 		return a, err
 	}
 	if res.failure != nil {
-		if res.failure.Side == matrix.SideHost {
-			return a, res.failure
-		}
 		a.Detail = res.failure.Reason
 		return a, nil
 	}
@@ -152,7 +149,6 @@ func bootID() string {
 	}
 	return strings.TrimSpace(string(b))
 }
-
 
 // AccelMemory is where a cache directory remembers accelerators.
 func AccelMemory(cacheDir string) string { return filepath.Join(cacheDir, "accel.json") }

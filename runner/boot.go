@@ -38,10 +38,11 @@ type boot struct {
 	guest   string // program to run as PID 1; empty for this one
 	accel   string
 	machine matrix.Machine
-	dir     string // for the initramfs and the console log
-	log     string // console log; empty for one in dir
+	dir     string            // for the initramfs and the console log
+	log     string            // console log; empty for one in dir
 	disks   map[string]string // filesystem → image
 	plan    wire.Plan
+	cpus    []int // host CPUs for the virtual ones; too few leave them where they are
 	probe   bool
 	// firstRecord is the deadline for the first record; 0 for the default.
 	firstRecord time.Duration
@@ -107,7 +108,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 	}
 	return startVM(ctx, vmConfig{
 		accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
-		disks: disks, consoleLog: absolute(b.log),
+		disks: disks, consoleLog: absolute(b.log), pidFile: absolute(filepath.Join(b.dir, "qemu.pid")), cpus: b.cpus,
 	})
 }
 

@@ -87,10 +87,10 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 		}
 		return nil
 	})
-	for range r.jobs() {
+	for slot := range r.jobs() {
 		g.Go(func() error {
 			for f := range ready {
-				r.kernel(ctx, f)
+				r.kernel(ctx, f, slot)
 			}
 			return ctx.Err()
 		})
@@ -151,6 +151,19 @@ func (r *run) jobs() int {
 	return max(1, runtime.NumCPU()/most)
 }
 
+// slotCPUs are the host CPUs for the machine in a slot: each slot has its own
+// as long as there are enough.
+func slotCPUs(all []int, slot, vcpus int) []int {
+	if vcpus > len(all) {
+		return nil
+	}
+	out := make([]int, vcpus)
+	for i := range out {
+		out[i] = all[(slot*vcpus+i)%len(all)]
+	}
+	return out
+}
+
 func (r *run) emit(ev Event) {
 	if r.cfg.OnEvent == nil {
 		return
@@ -183,13 +196,13 @@ func (r *run) fetch(ctx context.Context, i int) fetched {
 }
 
 // kernel boots one kernel and fills in its KernelRun.
-func (r *run) kernel(ctx context.Context, f fetched) {
+func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 	kr := &r.runs[f.i]
 	kr.Fetch = f.took
 	err := f.err
 	if err == nil {
 		kr.Provenance = f.image.Provenance
-		err = r.measure(ctx, f, kr)
+		err = r.measure(ctx, f, slot, kr)
 	}
 	if err != nil {
 		var why *matrix.Failure
@@ -207,7 +220,7 @@ func (r *run) kernel(ctx context.Context, f fetched) {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-func (r *run) measure(ctx context.Context, f fetched, kr *matrix.KernelRun) error {
+func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.KernelRun) error {
 	dir, err := os.MkdirTemp(r.tmp, "boot-")
 	if err != nil {
 		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
@@ -224,7 +237,8 @@ func (r *run) measure(ctx context.Context, f fetched, kr *matrix.KernelRun) erro
 	k := r.cfg.Plan.Kernels[f.i]
 	b := &boot{
 		image: f.image, guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir, disks: r.disks,
-		log: filepath.Join(r.cfg.LogDir, logName(k.Kernel.Name)),
+		cpus: slotCPUs(hostCPUs(), slot, kr.Machine.VCPUs),
+		log:  filepath.Join(r.cfg.LogDir, logName(k.Kernel.Name)),
 		plan: wire.Plan{
 			Kernel: k.Kernel.Name, Sampling: r.cfg.Sampling, Cells: k.Cells,
 			Filesystems: filesystemsOf(k.Cells), Seed: rand.Uint64(),

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/hugelgupf/vmtest/qemu"
+	"golang.org/x/sys/unix"
 
 	"kqual/matrix"
 )
@@ -33,7 +34,8 @@ type vmConfig struct {
 	initramfs  string
 	disks      []string // raw images, read-only to the guest's writes: they go to a snapshot
 	consoleLog string   // ttyS0 is written here by QEMU itself
-	append     []string // further kernel arguments
+	pidFile    string
+	cpus       []int // host CPUs for the virtual ones
 }
 
 // vm is a running virtual machine.
@@ -61,10 +63,11 @@ var kernelArgs = []string{
 // it: setpriv sets the parent-death signal, which is tied to the thread that
 // starts QEMU, so that thread is kept until QEMU has ended.
 func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
-	r, w, err := os.Pipe()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make the result channel: %w", err)
 	}
+	r, w := os.NewFile(uintptr(ends[0]), "result channel"), os.NewFile(uintptr(ends[1]), "result channel")
 	ctx, cancel := context.WithCancel(ctx)
 	v := &vm{records: r, kill: cancel, ended: make(chan struct{}), output: &boundedText{}}
 	started := make(chan error)
@@ -79,6 +82,7 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 		}
 		v.cmdline = machine.CmdlineQuoted()
 		started <- nil
+		settle(ctx, cfg.pidFile, cfg.machine.VCPUs, cfg.cpus)
 		v.err = machine.Wait()
 	}()
 	if err := <-started; err != nil {
@@ -101,11 +105,10 @@ func (v *vm) stop() {
 func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
 	return func(_ *qemu.IDAllocator, o *qemu.Options) error {
 		*o = qemu.Options{
-			QEMUCommand:  "setpriv --pdeathsig KILL -- " + qemuProgram,
-			Kernel:       cfg.kernel,
-			Initramfs:    cfg.initramfs,
-			KernelArgs:   strings.Join(append(append([]string(nil), kernelArgs...), cfg.append...), " "),
-			SerialOutput: nil,
+			QEMUCommand: wrapper() + qemuProgram,
+			Kernel:      cfg.kernel,
+			Initramfs:   cfg.initramfs,
+			KernelArgs:  strings.Join(kernelArgs, " "),
 		}
 		cpu := "host"
 		accel := AccelKVM
@@ -115,14 +118,14 @@ func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
 		}
 		fd := o.AddFile(records)
 		o.AppendQEMU(
+			"-name", "kqual,debug-threads=on", "-pidfile", cfg.pidFile,
 			"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 			"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
 			"-bios", "qboot.rom",
 			"-accel", accel, "-cpu", cpu,
 			"-smp", strconv.Itoa(cfg.machine.VCPUs), "-m", fmt.Sprintf("%dM", cfg.machine.Memory>>20),
 			"-chardev", "file,id=console,path="+qemuPath(cfg.consoleLog), "-serial", "chardev:console",
-			"-add-fd", fmt.Sprintf("fd=%d,set=1", fd),
-			"-chardev", "file,id=records,path=/dev/fdset/1", "-serial", "chardev:records",
+			"-chardev", fmt.Sprintf("socket,id=records,fd=%d", fd), "-serial", "chardev:records",
 		)
 		for i, disk := range cfg.disks {
 			o.AppendQEMU(
@@ -133,6 +136,16 @@ func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
 		o.SerialOutput = append(o.SerialOutput, v.output)
 		return nil
 	}
+}
+
+// wrapper starts QEMU in a session of its own (a Ctrl-C is for kqual alone),
+// with a parent-death signal and, for root, first in line.
+func wrapper() string {
+	w := "setsid setpriv --pdeathsig KILL -- "
+	if os.Geteuid() == 0 {
+		w = "nice -n " + raceNice + " " + w
+	}
+	return w
 }
 
 // qemuPath doubles the commas of a path inside a QEMU option.
@@ -166,7 +179,7 @@ func (b *boundedText) String() string {
 
 // qemuVersion asks QEMU for its version: "7.2.22".
 func qemuVersion(ctx context.Context) (string, error) {
-	for _, tool := range []struct{ name, pkg string }{{qemuProgram, "qemu-system-x86"}, {"setpriv", "util-linux"}} {
+	for _, tool := range []struct{ name, pkg string }{{qemuProgram, "qemu-system-x86"}, {"setpriv", "util-linux"}, {"setsid", "util-linux"}} {
 		if _, err := exec.LookPath(tool.name); err != nil {
 			return "", &matrix.Failure{
 				Side: matrix.SideHost, Reason: tool.name + " is not installed", Hint: "apt-get install " + tool.pkg,

@@ -86,27 +86,25 @@ func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
 				return err
 			}
 		}
-		for round := range max(plan.Repeat, 1) {
-			for i, c := range plan.Cells {
-				if c.Filesystem != fs.Name {
-					continue
-				}
-				if err := w.Write(wire.Record{Begin: &i}); err != nil {
-					return err
-				}
-				out := matrix.Outcome{}
-				var r *refusal
-				switch {
-				case errors.As(mountErr, &r):
-					out.Status, out.Refusal = matrix.Unsupported, &r.Refusal
-				case mountErr != nil:
-					out.Status, out.Failure = matrix.Failed, mountErr.Error()
-				default:
-					out = m.cell(c, root)
-				}
-				if err := w.Write(wire.Record{Cell: &wire.Cell{Index: i, Round: round, Outcome: out}}); err != nil {
-					return err
-				}
+		for i, c := range plan.Cells {
+			if c.Filesystem != fs.Name {
+				continue
+			}
+			if err := w.Write(wire.Record{Begin: &i}); err != nil {
+				return err
+			}
+			out := matrix.Outcome{}
+			var r *refusal
+			switch {
+			case errors.As(mountErr, &r):
+				out.Status, out.Refusal = matrix.Unsupported, &r.Refusal
+			case mountErr != nil:
+				out.Status, out.Failure = matrix.Failed, mountErr.Error()
+			default:
+				out = m.cell(c, root)
+			}
+			if err := w.Write(wire.Record{Cell: &wire.Cell{Index: i, Outcome: out}}); err != nil {
+				return err
 			}
 		}
 	}

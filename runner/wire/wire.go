@@ -41,9 +41,8 @@ type Plan struct {
 	Modules     []string        `json:"modules,omitempty"` // paths in the initramfs, in the order of loading
 	Filesystems []Filesystem    `json:"filesystems"`
 	Cells       []matrix.Cell   `json:"cells"`
-	Seed        uint64          `json:"seed"`   // of the choice of groups per block
-	Repeat      int             `json:"repeat"` // measure every cell this often; 0 means once
-	Probe       bool            `json:"probe"`  // say hello and power off
+	Seed        uint64          `json:"seed"`  // of the choice of groups per block
+	Probe       bool            `json:"probe"` // say hello and power off
 }
 
 // Filesystem is a place to mount in the guest.
@@ -64,7 +63,6 @@ type Hello struct {
 // Cell is one cell's outcome.
 type Cell struct {
 	Index   int            `json:"index"` // in Plan.Cells
-	Round   int            `json:"round"` // of Plan.Repeat
 	Outcome matrix.Outcome `json:"outcome"`
 }
 

@@ -1,0 +1,65 @@
+# kqual: build, qualify, test. Everything a target needs and this machine does
+# not have is installed first, through apt (with sudo where not root).
+
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# Debian packages: virtual machines and filesystem images, then kernel builds.
+PACKAGES := qemu-system-x86 e2fsprogs util-linux debian-archive-keyring ca-certificates \
+            gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
+
+.PHONY: qualify build deps test test-unit test-vm lint vuln fuzz bench full clean
+
+# The main job: boot every kernel of matrix.yaml and print the table.
+qualify: deps build
+	./kqual run
+
+# One static binary; it is its own guest, so it must not be linked dynamically.
+build: go
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X kqual/internal/cli.version=$(VERSION)' -o kqual .
+
+# Install what is missing, and only that.
+deps:
+	@scripts/deps $(PACKAGES)
+
+.PHONY: go
+go:
+	@scripts/need-go
+
+# Every test: linters, unit tests under the race detector, then real kernels in
+# real virtual machines.
+test: deps lint test-unit test-vm
+
+test-unit: go
+	$(GO) test -race ./...
+
+# KQUAL_VM=1 turns every test that needs a machine on; a missing QEMU then
+# fails. They run one after the other: they are about races.
+test-vm: deps build
+	KQUAL_VM=1 $(GO) test -count=1 -p 1 -timeout 35m -run 'VM' ./kernels ./runner ./internal/e2e
+
+lint: go
+	@unformatted=$$($(GO) run $(GOFUMPT) -l .); test -z "$$unformatted" || { echo "gofumpt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+# Known vulnerabilities of the dependencies; it needs the network's database.
+vuln: go
+	$(GO) run $(GOVULNCHECK) ./...
+
+FUZZTIME ?= 30s
+fuzz: go
+	@scripts/fuzz $(FUZZTIME)
+
+bench: deps build
+	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 3x -timeout 60m ./runner ./internal/e2e
+
+# The large counts; the results are committed under docs/.
+full: deps build
+	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -p 1 -timeout 12h -v -run 'VM' ./runner ./internal/e2e
+
+clean:
+	rm -rf kqual out

@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"kqual/matrix"
+	"kqual/reports"
+	"kqual/runner"
+)
+
+// collector keeps what a run has learned so far, saves it cell by cell and
+// tells the user. The runner waits for event, so saving happens elsewhere.
+type collector struct {
+	path string
+	show *progress
+
+	mu       sync.Mutex // guards what follows
+	input    reports.Input
+	releases map[string]string // kernel → uname -r
+	err      error             // of the first save that failed
+
+	dirty chan struct{} // has an element where something is not saved yet
+	saved chan struct{} // closed when the saver is through
+}
+
+func (c *collector) start() {
+	c.releases = map[string]string{}
+	c.dirty = make(chan struct{}, 1)
+	c.saved = make(chan struct{})
+	c.changed() // the empty report replaces that of an earlier run at once
+	go func() {
+		defer close(c.saved)
+		for range c.dirty {
+			c.save()
+		}
+	}()
+}
+
+func (c *collector) changed() {
+	select {
+	case c.dirty <- struct{}{}:
+	default:
+	}
+}
+
+func (c *collector) save() {
+	c.mu.Lock()
+	in := c.input
+	in.Runs = slices.Clone(in.Runs)
+	in.Finished = time.Now()
+	c.mu.Unlock()
+	err := reports.Save(c.path, reports.Build(in))
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	first := c.err == nil
+	if first {
+		c.err = err
+	}
+	c.mu.Unlock()
+	if first {
+		c.show.line("kqual: " + describe(err))
+	}
+}
+
+// event is runner.Config.OnEvent; calls do not overlap.
+func (c *collector) event(ev runner.Event) {
+	switch {
+	case ev.Fetch != nil:
+		c.show.fetch(*ev.Fetch)
+	case ev.Begin != nil:
+		c.show.begin(*ev.Begin)
+	case ev.Boot != nil:
+		c.mu.Lock()
+		c.releases[ev.Kernel] = ev.Boot.Release
+		c.mu.Unlock()
+		c.show.detail(fmt.Sprintf("%s: booted %s, %d CPUs, clock %s", ev.Kernel, ev.Boot.Release, ev.Boot.CPUs, ev.Boot.Clocksource))
+	case ev.Text != "":
+		c.show.line(ev.Kernel + ": " + ev.Text)
+	}
+	if ev.Run == nil {
+		return
+	}
+	c.mu.Lock()
+	for i := range c.input.Runs {
+		if c.input.Runs[i].Kernel == ev.Run.Kernel {
+			c.input.Runs[i] = *ev.Run
+		}
+	}
+	c.mu.Unlock()
+	c.changed()
+	if ev.Cell != nil {
+		c.show.cell(c.cellLine(*ev.Run, *ev.Cell))
+	} else if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
+		c.show.failure(ev.Kernel, ev.Run.Error)
+	}
+}
+
+// cellLine is the line about a finished cell:
+//
+//	debian-12 6.1.0-37 tmpfs/unlink IN_DELETE: clean <0.1 % (0/2995)  0.8 s
+func (c *collector) cellLine(run matrix.KernelRun, cell matrix.CellRun) string {
+	c.mu.Lock()
+	release := c.releases[run.Kernel]
+	s, cat := c.input.Spec.Sampling, c.input.Catalog
+	c.mu.Unlock()
+	// Only what is known by now may speak; a plain watch comes before those that
+	// are compared with it.
+	known := run
+	known.Cells = slices.DeleteFunc(slices.Clone(run.Cells), func(o matrix.CellRun) bool { return o.Outcome == nil && o.Error == nil })
+	text := "?"
+	for i, v := range matrix.Judge(known, s, cat) {
+		if known.Cells[i].Cell.ID() == cell.Cell.ID() {
+			text = matrix.VerdictText(v)
+		}
+	}
+	at := cell.Cell
+	line := fmt.Sprintf("%s %s %s/%s %s: %s", run.Kernel, release, at.Filesystem, at.Scenario, at.Watch.Name, text)
+	if o := cell.Outcome; o != nil && o.Setup+o.Elapsed > 0 {
+		line += fmt.Sprintf("  %.1f s", (o.Setup + o.Elapsed).Seconds())
+	}
+	return line
+}
+
+// finish saves the last state and returns the report. What a cell was going to
+// be when the run was interrupted, nobody knows: it is missing, not wrong.
+func (c *collector) finish(runs []matrix.KernelRun, interrupted bool) (*reports.Report, error) {
+	close(c.dirty)
+	<-c.saved
+	c.input.State = reports.StateDone
+	if len(runs) > 0 {
+		c.input.Runs = runs
+	}
+	if interrupted {
+		c.input.State = reports.StateInterrupted
+		c.input.Runs = withoutInterruptions(c.input.Runs)
+	}
+	c.input.Finished = time.Now()
+	r := reports.Build(c.input)
+	if err := reports.Save(c.path, r); err != nil {
+		return r, err
+	}
+	return r, nil
+}
+
+// withoutInterruptions takes back the failures that an interruption caused.
+func withoutInterruptions(runs []matrix.KernelRun) []matrix.KernelRun {
+	out := slices.Clone(runs)
+	for i := range out {
+		if isInterruption(out[i].Error) {
+			out[i].Error = nil
+		}
+		out[i].Cells = slices.Clone(out[i].Cells)
+		for k := range out[i].Cells {
+			if isInterruption(out[i].Cells[k].Error) {
+				out[i].Cells[k].Error = nil
+			}
+		}
+	}
+	return out
+}
+
+// isInterruption says whether the runner means that it was interrupted.
+func isInterruption(f *matrix.Failure) bool {
+	return f != nil && f.Side == matrix.SideHost && strings.HasPrefix(f.Reason, "interrupted")
+}
+
+// whenDone calls f once when ctx is done, unless stop comes first.
+func whenDone(ctx context.Context, f func()) (stop func()) {
+	cancel := context.AfterFunc(ctx, f)
+	return func() { cancel() }
+}

@@ -1,0 +1,134 @@
+package kernels
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kqual/internal/atomicfile"
+)
+
+const (
+	// freshTime is how long a file is used without asking the server again.
+	// Many mirrors and proxies give no validator, so without it every kernel of
+	// a run would get its suite's InRelease anew.
+	freshTime = 10 * time.Minute
+	// maxRevalidated bounds a file that changes, in bytes; InRelease has about
+	// 200 kB.
+	maxRevalidated = 8 << 20
+)
+
+// keptFile is the last good copy of a file that changes at its source.
+type keptFile struct {
+	Checked      time.Time `json:"checked"` // when the server last vouched for it
+	ETag         string    `json:"etag,omitempty"`
+	LastModified string    `json:"last_modified,omitempty"`
+	Body         []byte    `json:"body"`
+}
+
+// revalidate gets the file at url, from the cache where it is fresh or the
+// server says that it has not changed, and hands it to check. Only what check
+// accepts is kept. Where the server cannot be reached the kept copy has to do;
+// check sees that one, too.
+func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func([]byte) error) error {
+	sum := sha256.Sum256([]byte(url)) // a URL may carry a password
+	key := hex.EncodeToString(sum[:])
+	unlock, err := c.Lock(ctx, "release-"+key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	dir := filepath.Join(c.dir, "release")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("open the cache: %w", err)
+	}
+	path := filepath.Join(dir, key+".json")
+	kept := readKept(path)
+	if kept != nil {
+		if age := time.Since(kept.Checked); age >= 0 && age < c.fresh && check(kept.Body) == nil {
+			return nil
+		}
+	}
+	var fresh *keptFile
+	err = retry(ctx, func() (err error) {
+		fresh, err = getIfChanged(ctx, url, kept)
+		return err
+	})
+	if err != nil {
+		if kept == nil || ctx.Err() != nil || isMissing(err) || refused(err) {
+			return err
+		}
+		if cerr := check(kept.Body); cerr != nil {
+			return errors.Join(err, cerr)
+		}
+		env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf(
+			"use the copy of %s from %s: %v", shownURL(url), kept.Checked.Local().Format(time.DateTime), err)})
+		return nil
+	}
+	if err := check(fresh.Body); err != nil {
+		return err
+	}
+	data, err := json.Marshal(fresh)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, data)
+}
+
+// readKept returns nil where there is no readable copy.
+func readKept(path string) *keptFile {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	var k keptFile
+	if json.Unmarshal(data, &k) != nil || len(k.Body) == 0 {
+		return nil
+	}
+	return &k
+}
+
+// getIfChanged gets url unless kept is still what the server has.
+func getIfChanged(ctx context.Context, url string, kept *keptFile) (*keptFile, error) {
+	header := http.Header{}
+	if kept != nil {
+		if kept.ETag != "" {
+			header.Set("If-None-Match", kept.ETag)
+		}
+		if kept.LastModified != "" {
+			header.Set("If-Modified-Since", kept.LastModified)
+		}
+	}
+	resp, err := request(ctx, url, header)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusNotModified && kept != nil:
+		same := *kept
+		same.Checked = time.Now()
+		return &same, nil
+	case resp.StatusCode != http.StatusOK:
+		return nil, &httpStatus{url, resp.StatusCode}
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRevalidated+1))
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", shownURL(url), err)
+	}
+	if len(body) > maxRevalidated {
+		return nil, refusedFile(url, fmt.Sprintf("it has more than %d bytes", maxRevalidated))
+	}
+	return &keptFile{
+		Checked: time.Now(), Body: body,
+		ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"),
+	}, nil
+}

@@ -1,0 +1,72 @@
+package runner
+
+import (
+	"strings"
+	"testing"
+)
+
+// The lines are as kernels printed them (5.10 and 6.1, ttyS0).
+func TestTroubleInAConsoleLogIsFound(t *testing.T) {
+	tests := map[string]struct{ line, kind string }{
+		"init exits":          {"[    1.212310] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000000", "panic"},
+		"no root":             {"[    0.702178] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)", "panic"},
+		"null pointer":        {"[    2.345678] BUG: kernel NULL pointer dereference, address: 0000000000000028", "oops"},
+		"oops number":         {"[    2.345690] Oops: 0000 [#1] SMP NOPTI", "oops"},
+		"protection fault":    {"[   12.000001] general protection fault, probably for non-canonical address 0xdead000000000110: 0000 [#1] SMP PTI", "oops"},
+		"soft lockup":         {"[   48.123456] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [kqual:1]", "lockup"},
+		"rcu stall":           {"[   21.004325] rcu: INFO: rcu_sched self-detected stall on CPU", "RCU stall"},
+		"hung task":           {"[  242.668123] INFO: task init:1 blocked for more than 120 seconds.", "hung task"},
+		"oom":                 {"[    3.141592] Out of memory: Killed process 1 (init) total-vm:1256940kB, anon-rss:0kB", "OOM"},
+		"kernel BUG":          {"[    1.000000] kernel BUG at fs/inode.c:421!", "BUG"},
+		"kasan":               {"[    1.000000] BUG: KASAN: use-after-free in inotify_handle_inode_event+0x1a/0x2f0", "KASAN"},
+		"warning":             {"[    1.500000] WARNING: CPU: 0 PID: 1 at fs/notify/fsnotify.c:254 fsnotify_handle_inode_event+0x11/0x90", "WARNING"},
+		"lockdep":             {"[    1.500000] WARNING: possible circular locking dependency detected", "WARNING"},
+		"caller id":           {"[    1.500000][    T1] Kernel panic - not syncing: sysrq triggered crash", "panic"},
+		"carriage return":     {"[    1.500000] kernel BUG at mm/slub.c:1!\r", "BUG"},
+		"no time stamp":       {"Kernel panic - not syncing: early", "panic"},
+		"an ordinary warning": {"[    0.100000] PCI: Fatal: No config space access function found", ""},
+		"a word in a message": {"[    0.100000] printk: console [ttyS0] enabled, panic timeout 1", ""},
+		"a guest's own words": {"kqual guest: WARNING signs", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := scanConsole(strings.NewReader("[    0.000000] Linux version 5.10\n" + tt.line + "\n"))
+			switch {
+			case tt.kind == "" && len(got) > 0:
+				t.Errorf("found %v in an innocent line", got)
+			case tt.kind != "" && (len(got) != 1 || got[0].Kind != tt.kind):
+				t.Errorf("got %v, want %s", got, tt.kind)
+			}
+		})
+	}
+}
+
+func TestAPanicOutranksTheOopsBeforeIt(t *testing.T) {
+	log := "Oops: 0002 [#1] SMP\nWARNING: CPU: 1 PID: 9 at x.c:1 f+0x0/0x1\nKernel panic - not syncing: Fatal exception\n"
+	s, ok := worst(scanConsole(strings.NewReader(log)))
+	if !ok || s.Kind != "panic" {
+		t.Errorf("got %v, %t", s, ok)
+	}
+	if s, ok := worst(scanConsole(strings.NewReader("WARNING: possible recursive locking detected\n"))); ok {
+		t.Errorf("a warning ended a boot: %v", s)
+	}
+}
+
+func TestAnEndlessConsoleLineIsCutAndTheRestIsRead(t *testing.T) {
+	log := strings.Repeat("x", 10*maxConsoleLine) + "\nKernel panic - not syncing: late\n"
+	if s, ok := worst(scanConsole(strings.NewReader(log))); !ok || s.Line != "Kernel panic - not syncing: late" {
+		t.Errorf("got %v, %t", s, ok)
+	}
+}
+
+func FuzzScanConsole(f *testing.F) {
+	f.Add("[    1.0] Kernel panic - not syncing: x\n")
+	f.Add("\x00\x1b[31m\n\r\n")
+	f.Fuzz(func(t *testing.T, log string) {
+		for _, s := range scanConsole(strings.NewReader(log)) {
+			if s.Kind == "" || len(s.Line) > maxConsoleLine || strings.ContainsAny(s.Line, "\n") {
+				t.Fatalf("bad splat %+v", s)
+			}
+		}
+	})
+}
