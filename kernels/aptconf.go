@@ -166,7 +166,7 @@ func parseOneLine(text string) []aptEntry {
 	var entries []aptEntry
 	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
 		line, _, _ := strings.Cut(s.Text(), "#")
-		kind, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		kind, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
 		if kind != "deb" && kind != "deb-src" {
 			continue
 		}

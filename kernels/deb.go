@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// maxMember bounds one file of a package, maxExtracted all of them, in bytes.
-	maxMember    = 512 << 20
-	maxExtracted = 4 << 30
+	// maxExtracted bounds what is taken out of a package, in bytes. A kernel for
+	// real hardware has 400 MB of modules.
+	maxExtracted = 2 << 30
 )
 
 // ExtractDeb unpacks the regular files of a package whose names (clean, without
@@ -33,7 +33,7 @@ func ExtractDeb(debPath string, filter func(name string) bool, dst string) error
 	}
 	defer f.Close()
 	if err := checkAr(f); err != nil {
-		return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("no Debian package: %v", err)}
+		return badPackage(fmt.Sprintf("no Debian package: %v", err))
 	}
 	pkg, err := deb.Load(f, filepath.Base(debPath))
 	if err != nil {
@@ -51,18 +51,22 @@ func ExtractDeb(debPath string, filter func(name string) bool, dst string) error
 		}
 		name := path.Clean(strings.TrimPrefix(h.Name, "./"))
 		if !filepath.IsLocal(name) {
-			return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("the package has a file %q outside its root", h.Name)}
+			return badPackage(fmt.Sprintf("the package has a file %q outside its root", h.Name))
 		}
 		if h.Typeflag != tar.TypeReg || !filter(name) {
 			continue
 		}
-		if total += h.Size; h.Size > maxMember || total > maxExtracted {
-			return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("the package unpacks to more than the limit at %q", name)}
+		if total += h.Size; total > maxExtracted {
+			return badPackage(fmt.Sprintf("the package unpacks to more than %d bytes at %q", int64(maxExtracted), name))
 		}
 		if err := extractFile(pkg.Data, h.Size, filepath.Join(dst, name)); err != nil {
 			return fmt.Errorf("unpack %s: %w", name, err)
 		}
 	}
+}
+
+func badPackage(why string) error {
+	return &matrix.Failure{Side: matrix.SideKernel, Reason: why, Hint: "name another package or version in the matrix"}
 }
 
 // checkAr walks through the members of an ar file. The package reader trusts

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -33,6 +34,42 @@ type DebianConfig struct {
 	Arch         string `yaml:"arch"`          // amd64 where empty
 	Keyring      string `yaml:"keyring"`       // empty for Debian's
 	AllowExpired bool   `yaml:"allow_expired"` // accept a Release file past its Valid-Until
+}
+
+var (
+	suiteName   = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]*(/updates)?$`)
+	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]+$`) // deb-control(5)
+)
+
+// DecodeStrict lets a matrix fail before anything is fetched.
+func (c *DebianConfig) DecodeStrict(node *yaml.Node, path string) matrix.Problems {
+	type plain DebianConfig
+	problems := matrix.DecodeStrict(node, path, (*plain)(c))
+	if len(problems) > 0 {
+		return problems
+	}
+	wrong := func(key, format string, args ...any) {
+		line := node.Line
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == key {
+				line = node.Content[i].Line
+			}
+		}
+		problems = append(problems, matrix.Problem{Line: line, Path: path + "." + key, What: fmt.Sprintf(format, args...)})
+	}
+	if !suiteName.MatchString(c.Suite) {
+		wrong("suite", "%q is no name of a suite; write one such as bookworm or bullseye-security", c.Suite)
+	}
+	if !packageName.MatchString(c.Package) {
+		wrong("package", "%q is no name of a package; write one such as linux-image-cloud-amd64", c.Package)
+	}
+	if c.Mirror != "" && !strings.HasPrefix(c.Mirror, "http://") && !strings.HasPrefix(c.Mirror, "https://") {
+		wrong("mirror", "%q is no http or https URL", c.Mirror)
+	}
+	if a := c.arch(); a != "amd64" {
+		wrong("arch", "cannot boot %q; use amd64", a)
+	}
+	return problems
 }
 
 func (c DebianConfig) keyring() string {
@@ -79,11 +116,6 @@ func (debianSource) Catalog() matrix.KernelSource {
 		Decode: func(node *yaml.Node, path string) (any, matrix.Problems) {
 			var c DebianConfig
 			problems := matrix.DecodeStrict(node, path, &c)
-			if a := c.arch(); len(problems) == 0 && a != "amd64" {
-				problems = append(problems, matrix.Problem{
-					Line: node.Line, Path: path + ".arch", What: fmt.Sprintf("cannot boot %q; use amd64", a),
-				})
-			}
 			return c, problems
 		},
 		Cost: func(any) string { return "download about 30 MB" },

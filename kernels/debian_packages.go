@@ -167,6 +167,9 @@ func parseStanza(stanza []byte) (PackageInfo, error) {
 	if p.Size, err = strconv.ParseInt(strings.TrimSpace(v.Values["Size"]), 10, 64); err != nil || p.Size <= 0 {
 		return p, fmt.Errorf("package %q: size %q", p.Name, v.Values["Size"])
 	}
+	if !filepath.IsLocal(p.Filename) {
+		return p, fmt.Errorf("package %q: file name %q", p.Name, p.Filename)
+	}
 	if !hexSHA256.MatchString(p.SHA256) {
 		return p, fmt.Errorf("package %q: sha256 %q", p.Name, p.SHA256)
 	}

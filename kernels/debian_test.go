@@ -261,7 +261,7 @@ func TestFetchRefusesWhatItCannotTrust(t *testing.T) {
 			m.set(packages, data)
 		}, "wrong hash"},
 		{"altered release", replace("Origin: Debian", "Origin: Debial"), "bad signature"},
-		{"damaged signature", replace("\n=", "\nAAAA\n="), "signature is damaged"},
+		{"damaged signature", replace("-----BEGIN PGP SIGNATURE-----\n\n", "-----BEGIN PGP SIGNATURE-----\n\nAAAA"), "signature is damaged"},
 		{"no signature", func(t *testing.T, m *fakeMirror, kernel string, c *DebianConfig) {
 			m.set(inRelease, []byte("Suite: testing\n"))
 		}, "carries no signature"},
@@ -532,13 +532,13 @@ func TestFetchDebianPackageGivesTheVerifiedFile(t *testing.T) {
 
 func TestDecodeDebian(t *testing.T) {
 	for text, want := range map[string]string{
-		"{suite: bullseye, package: linux-image-cloud-amd64}":               "",
-		"{suite: bullseye, package: p, version: 5.10, allow_expired: true}": "",
-		"{suite: bullseye}":                            "debian.package: is missing",
-		"{suite: bullseye, package: p, arch: arm64}":   "debian.arch: cannot boot",
-		"{suite: bullseye, package: p, pakage: x}":     "unknown key",
-		"{suite: ../../x, package: p}":                 "debian.suite: ",
-		"{suite: bullseye, package: p, mirror: ftp:x}": "debian.mirror: ",
+		"{suite: bullseye, package: linux-image-cloud-amd64}":                   "",
+		"{suite: bullseye, package: linux, version: 5.10, allow_expired: true}": "",
+		"{suite: bullseye}": "debian.package: is missing",
+		"{suite: bullseye, package: linux, arch: arm64}":   "debian.arch: cannot boot",
+		"{suite: bullseye, package: linux, pakage: x}":     "unknown key",
+		"{suite: ../../x, package: linux}":                 "debian.suite: ",
+		"{suite: bullseye, package: linux, mirror: ftp:x}": "debian.mirror: ",
 	} {
 		var node yaml.Node
 		if err := yaml.Unmarshal([]byte(text), &node); err != nil {

@@ -164,7 +164,7 @@ func refusedFile(url, why string) error {
 func unreachable(err error) error {
 	var u *url.Error
 	var s *httpStatus
-	if refused(err) || !errors.As(err, &u) && !errors.As(err, &s) && !errors.Is(err, errStalled) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if refused(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &u) && !errors.As(err, &s) && !errors.Is(err, errStalled) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
 	return &matrix.Failure{

@@ -8,7 +8,7 @@ import (
 
 // configOptions are the kernel options that matter to the outcome.
 var configOptions = []string{
-	"SMP", "NR_CPUS", "HZ", "PREEMPT_NONE", "PREEMPT_VOLUNTARY", "PREEMPT", "PREEMPT_LAZY", "PREEMPT_DYNAMIC",
+	"SMP", "NR_CPUS", "HZ", "PREEMPT_NONE", "PREEMPT_VOLUNTARY", "PREEMPT", "PREEMPT_LAZY", "PREEMPT_DYNAMIC", "PREEMPT_RT",
 	"INOTIFY_USER", "FANOTIFY", "FHANDLE", "TMPFS",
 }
 

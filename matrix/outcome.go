@@ -68,6 +68,7 @@ type Block struct {
 	Sentinel int           `json:"sentinel"` // rank of the sentinel in the order of telling, 0 is the reader
 	Setup    time.Duration `json:"setup"`
 	Elapsed  time.Duration `json:"elapsed"` // of the trials
+	Slowest  time.Duration `json:"slowest"` // trial
 }
 
 // Outcome is what a guest reports for one cell.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -100,6 +101,24 @@ func TestMissingCellsAreNoErrors(t *testing.T) {
 	in.State = StateRunning // what a killed run leaves
 	if r := Build(in); len(r.Missing) != 56 || r.Gate.Exit != matrix.ExitNoAnswer {
 		t.Errorf("running: %d missing, exit %d; want 56, %d", len(r.Missing), r.Gate.Exit, matrix.ExitNoAnswer)
+	}
+}
+
+func TestTimingCountsEveryBoot(t *testing.T) {
+	in := synthetic()
+	in.Runs = in.Runs[:1]
+	run := &in.Runs[0]
+	s := time.Second
+	run.Fetch = 4 * s
+	run.Boots = []matrix.Boot{
+		{Total: 3 * s},                                    // never came up
+		{FirstRecord: 1 * s, Total: 5 * s},                // died after 4 s of cells
+		{FirstRecord: 2 * s, Cells: 7 * s, Total: 10 * s}, // done; 1 s to power off
+	}
+	in.Finished = in.Started.Add(34 * s)
+	got := Build(in).Timing
+	if got.Boot != 6*s || got.Cells != 11*s || got.Rest != 17*s || got.Fetch != 4*s || got.Ratio != 2 {
+		t.Errorf("got %+v; want boot 6 s, cells 11 s, rest 17 s, fetch 4 s, ratio 2", got)
 	}
 }
 

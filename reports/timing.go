@@ -23,12 +23,16 @@ func timingOf(r *Report) Timing {
 	for _, k := range r.Kernels {
 		t.Fetch += k.Fetch
 		for _, b := range k.Boots {
-			if b.FirstRecord > 0 {
+			switch {
+			case b.FirstRecord == 0: // it never came up
+				t.Boot += b.Total
+			case b.Cells == 0: // it never said done
 				t.Boot += b.FirstRecord
-			} else {
-				t.Boot += b.Total - b.Cells // it never came up
+				t.Cells += b.Total - b.FirstRecord
+			default:
+				t.Boot += b.FirstRecord
+				t.Cells += b.Cells
 			}
-			t.Cells += b.Cells
 		}
 		for _, c := range k.Cells {
 			if c.Outcome != nil {

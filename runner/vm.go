@@ -138,10 +138,17 @@ func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
 	}
 }
 
+// memoryDir is where QEMU keeps what the guest writes to its disks (a few MB),
+// if it can: a host disk that is busy must not stall a guest's journal.
+const memoryDir = "/dev/shm"
+
 // wrapper starts QEMU in a session of its own (a Ctrl-C is for kqual alone),
 // with a parent-death signal and, for root, first in line.
 func wrapper() string {
 	w := "setsid setpriv --pdeathsig KILL -- "
+	if err := unix.Access(memoryDir, unix.W_OK); err == nil {
+		w = "env TMPDIR=" + memoryDir + " " + w
+	}
 	if os.Geteuid() == 0 {
 		w = "nice -n " + raceNice + " " + w
 	}

@@ -57,7 +57,8 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
+	var said *exitError
+	if err != nil && ctx.Err() != nil && !errors.As(err, &said) {
 		err = &exitError{code: exitInterrupted, err: errors.New("interrupted")}
 	}
 	return a.report(err)

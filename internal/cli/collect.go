@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -130,12 +130,18 @@ func (c *collector) cellLine(run matrix.KernelRun, cell matrix.CellRun) string {
 
 // finish saves the last state and returns the report. What a cell was going to
 // be when the run was interrupted, nobody knows: it is missing, not wrong.
-func (c *collector) finish(runs []matrix.KernelRun, interrupted bool) (*reports.Report, error) {
+func (c *collector) finish(runs []matrix.KernelRun, err error, interrupted bool) (*reports.Report, error) {
 	close(c.dirty)
 	<-c.saved
 	c.input.State = reports.StateDone
 	if len(runs) > 0 {
 		c.input.Runs = runs
+	} else if err != nil { // nothing was started
+		why := &matrix.Failure{Side: matrix.SideHost, Reason: err.Error()}
+		_ = errors.As(err, &why)
+		for i := range c.input.Runs {
+			c.input.Runs[i].Error = why
+		}
 	}
 	if interrupted {
 		c.input.State = reports.StateInterrupted
@@ -169,10 +175,4 @@ func withoutInterruptions(runs []matrix.KernelRun) []matrix.KernelRun {
 // isInterruption says whether the runner means that it was interrupted.
 func isInterruption(f *matrix.Failure) bool {
 	return f != nil && f.Side == matrix.SideHost && strings.HasPrefix(f.Reason, "interrupted")
-}
-
-// whenDone calls f once when ctx is done, unless stop comes first.
-func whenDone(ctx context.Context, f func()) (stop func()) {
-	cancel := context.AfterFunc(ctx, f)
-	return func() { cancel() }
 }

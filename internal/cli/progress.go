@@ -45,8 +45,8 @@ func (a *app) newProgress(cells int) *progress {
 			mpb.BarPriority(1), // below the steps
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.CountersNoUnit("cell %d of %d ")),
-			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO, decor.WC{C: decor.DextraSpace}), decor.Any(func(decor.Statistics) string {
-				return p.now.Load().(string)
+			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO), decor.Any(func(decor.Statistics) string {
+				return "  " + p.now.Load().(string)
 			})),
 		)
 	}
@@ -74,6 +74,16 @@ func (p *progress) line(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, _ = io.WriteString(p.err, text)
+}
+
+// interrupted is a line about a Ctrl-C, whose echo (^C) has moved the cursor.
+func (p *progress) interrupted(text string) {
+	p.mu.Lock()
+	if p.bars != nil {
+		_, _ = io.WriteString(p.err, "\r")
+	}
+	p.mu.Unlock()
+	p.line(text)
 }
 
 // detail is a line for those who want to know more.

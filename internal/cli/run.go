@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -94,7 +95,9 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 			Spec: spec, Catalog: catalog(), Runs: pending(plan),
 		},
 	}
-	stopWatching := whenDone(ctx, func() { show.line("kqual: interrupted: stopping, finished cells are kept; once more kills at once") })
+	stopWatching := context.AfterFunc(ctx, func() {
+		show.interrupted("kqual: interrupted: stopping, finished cells are kept; once more kills at once")
+	})
 	c.start()
 	runs, err := a.measure(ctx, runner.Config{
 		Plan: plan, Sampling: spec.Sampling, Cache: cache, CacheDir: cache.Dir(),
@@ -102,7 +105,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	})
 	stopWatching()
 	interrupted := ctx.Err() != nil
-	r, saveErr := c.finish(runs, interrupted)
+	r, saveErr := c.finish(runs, err, interrupted)
 	show.close()
 	if err != nil && !interrupted {
 		return err

@@ -223,7 +223,7 @@ func TestInterruptedRunKeepsFinishedCells(t *testing.T) {
 	if r.State != reports.StateInterrupted || len(r.Cells) != 3 || len(r.Missing) != 1 {
 		t.Errorf("results.json has state %s, %d cells and %d missing", r.State, len(r.Cells), len(r.Missing))
 	}
-	if !strings.Contains(b.err.String(), "kqual: interrupted: stopping") {
+	if strings.Count(b.err.String(), "interrupted") != 1 || !strings.Contains(b.err.String(), "kqual: interrupted: stopping") {
 		t.Errorf("stderr does not say so:\n%s", b.err.String())
 	}
 }
@@ -281,6 +281,11 @@ func TestHostFailureEndsTheRun(t *testing.T) {
 	}
 	if b.out.String() != "" {
 		t.Errorf("stdout is %q, want nothing", b.out.String())
+	}
+	for _, c := range b.load().Cells {
+		if c.Verdict.Reason != "QEMU is not installed" {
+			t.Errorf("results.json says %q", c.Verdict.Reason)
+		}
 	}
 }
 

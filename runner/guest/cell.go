@@ -173,7 +173,9 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		if err := b.trial(&bl.Counts); err != nil {
 			return err
 		}
-		bl.Elapsed = time.Since(start)
+		took := time.Since(start) - bl.Elapsed
+		bl.Elapsed += took
+		bl.Slowest = max(bl.Slowest, took)
 		out.Elapsed = spent + bl.Elapsed
 		stale := out.Counts.Stale
 		out.Counts = before
