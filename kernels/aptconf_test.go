@@ -29,8 +29,11 @@ Components: main
 		files          map[string]string // below etc/apt
 		main, security string            // "" where there is none
 	}{
-		{"deb822", map[string]string{"sources.list.d/debian.sources": deb822},
-			"http://mirror.example.org/debian", "http://mirror.example.org/debian-security"},
+		{
+			"deb822",
+			map[string]string{"sources.list.d/debian.sources": deb822},
+			"http://mirror.example.org/debian", "http://mirror.example.org/debian-security",
+		},
 		{"one-line", map[string]string{"sources.list": `
 # deb http://commented.example.org/debian bookworm main
 deb [ arch=amd64 signed-by=/usr/share/keyrings/x.gpg ] https://one.example.org/debian bookworm main non-free # why

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -51,8 +50,8 @@ func decodeBuild(node *yaml.Node, path string) (any, matrix.Problems) {
 	if len(problems) > 0 {
 		return c, problems
 	}
-	wrong := func(at, what string) {
-		problems = append(problems, matrix.Problem{Line: node.Line, Path: path + at, What: what})
+	wrong := func(what, at string, keys ...any) {
+		problems = append(problems, matrix.Problem{Line: lineOf(node, keys...), Path: path + at, What: what})
 	}
 	origins := 0
 	for _, set := range []bool{c.Source.Debian != nil, c.Source.Tarball != "", c.Source.Tree != ""} {
@@ -62,33 +61,65 @@ func decodeBuild(node *yaml.Node, path string) (any, matrix.Problems) {
 	}
 	switch {
 	case origins != 1:
-		wrong(".source", "name exactly one of debian, tarball and tree")
+		wrong("name exactly one of debian, tarball and tree", ".source", "source")
+	case c.Source.Tarball == "" && c.Source.SHA256 != "":
+		wrong("belongs to a tarball, and there is none; remove it", ".source.sha256", "source", "sha256")
 	case c.Source.Tarball != "" && !hexSHA256.MatchString(c.Source.SHA256):
-		wrong(".source.sha256", "a tarball needs its sha256 (64 hex digits); sha256sum prints it")
+		wrong("a tarball needs its sha256 (64 hex digits); sha256sum prints it", ".source.sha256", "source", "sha256")
 	}
 	for i, name := range c.Config {
 		if err := checkRecipe(configFiles, name); err != nil {
-			wrong(fmt.Sprintf(".config[%d]", i), err.Error())
+			wrong(err.Error(), fmt.Sprintf(".config[%d]", i), "config", i)
 		}
 	}
 	for i, name := range c.Patches {
 		if err := checkRecipe(patchFiles, name); err != nil {
-			wrong(fmt.Sprintf(".patches[%d]", i), err.Error())
+			wrong(err.Error(), fmt.Sprintf(".patches[%d]", i), "patches", i)
 		}
 	}
 	return c, problems
 }
+
+// lineOf is the line of what stands below node at these keys (text) and
+// indexes, as far as they lead.
+func lineOf(node *yaml.Node, keys ...any) int {
+	if node.Kind == yaml.AliasNode || len(keys) == 0 {
+		return node.Line
+	}
+	switch at := keys[0].(type) {
+	case string:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == at {
+				if len(keys) == 1 {
+					return node.Content[i].Line
+				}
+				return lineOf(node.Content[i+1], keys[1:]...)
+			}
+		}
+	case int:
+		if at < len(node.Content) {
+			return lineOf(node.Content[at], keys[1:]...)
+		}
+	}
+	return node.Line
+}
+
+// Raise these when trees or builds from before must not be used any more.
+const (
+	treeFormat  = "tree 1"
+	buildFormat = "build 1"
+)
 
 func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
 	c := config.(buildConfig)
 	if err := checkBuildTools(); err != nil {
 		return nil, err
 	}
-	src, err := c.Source.fetch(ctx, env)
+	fragments, err := loadRecipes(configFiles, c.Config)
 	if err != nil {
 		return nil, err
 	}
-	fragments, err := loadRecipes(configFiles, c.Config)
+	wanted, err := mergeFragments(fragments)
 	if err != nil {
 		return nil, err
 	}
@@ -100,38 +131,31 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 	if err != nil {
 		return nil, err
 	}
-	treeKey := hashStrings(append([]string{"tree 1", src.hash, compiler}, bodies(fragments)...)...)
-	recipe := hashStrings(append([]string{"build 1", treeKey}, bodies(patches)...)...)
+	src, err := c.Source.fetch(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	treeKey := hashStrings(append([]string{treeFormat, src.hash, compiler}, bodies(fragments)...)...)
+	recipe := hashStrings(append([]string{buildFormat, treeKey}, bodies(patches)...)...)
 	dir, err := env.Cache.Entry(ctx, "build", recipe, func(tmp string) error {
-		t := &tree{dir: filepath.Join(env.Cache.Dir(), "tree", treeKey), env: env, source: src}
-		unlock, err := env.Cache.Lock(ctx, "tree-"+treeKey)
-		if err != nil {
-			return err
-		}
-		defer unlock()
-		if err := t.prepare(ctx, fragments); err != nil {
-			return err
-		}
-		if err := t.patch(ctx, patches); err != nil {
-			return err
-		}
-		return t.build(ctx, localVersion(c.Patches, recipe), tmp)
+		t := &tree{dir: filepath.Join(env.Cache.Dir(), "tree", treeKey), env: env, source: src, options: wanted}
+		return t.use(ctx, func() error { return t.make(ctx, patches, localVersion(c.Patches, recipe), tmp) })
 	})
 	if err != nil {
 		return nil, err
 	}
-	img, err := buildImage(dir)
-	if err != nil {
-		return nil, err
-	}
-	p := &img.Provenance
-	p.Version = src.version
-	p.Details = map[string]string{
+	details := map[string]string{
 		"source": src.what, "source_sha256": src.hash, "config": strings.Join(c.Config, " "),
-		"patches": strings.Join(c.Patches, " "), "compiler": compiler, "recipe": recipe,
+		"compiler": compiler, "recipe": recipe,
 	}
-	return img, addVmlinux(ctx, env, img)
+	if len(c.Patches) > 0 {
+		details["patches"] = strings.Join(c.Patches, " ")
+	}
+	return buildImage(ctx, env, dir, details, src.version)
 }
+
+// releaseMark begins what a build adds to the release of its source.
+const releaseMark = "-kqual-"
 
 // localVersion ends the release of a variant, so that the host can tell by
 // uname -r which one booted: -kqual-affected-1a2b3c4d. A release has at most 64
@@ -139,7 +163,7 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 func localVersion(patches []string, recipe string) string {
 	name := "stock"
 	if len(patches) > 0 {
-		name = strings.TrimSuffix(filepath.Base(patches[len(patches)-1]), ".patch")
+		name = strings.TrimSuffix(filepath.Base(patches[len(patches)-1]), patchFiles.ext)
 	}
 	name = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
@@ -147,90 +171,30 @@ func localVersion(patches []string, recipe string) string {
 		}
 		return '-'
 	}, strings.ToLower(name))
-	return "-kqual-" + name[:min(len(name), 24)] + "-" + recipe[:8]
+	return releaseMark + name[:min(len(name), 24)] + "-" + recipe[:8]
 }
 
-func buildImage(dir string) (*Image, error) {
+// buildImage is the image of a build in the cache. version is the source's; the
+// kernel's own where that is empty.
+func buildImage(ctx context.Context, env Env, dir string, details map[string]string, version string) (*Image, error) {
 	m, err := readManifest(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the manifest of %s: %w", dir, err)
 	}
-	vmlinuz, config := filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "config")
-	return &Image{
-		Vmlinuz: vmlinuz, Config: config,
-		Hashes: map[string]string{vmlinuz: m.Files["vmlinuz"].SHA256},
+	vmlinuz, config := filepath.Join(dir, builtImage), filepath.Join(dir, builtConfig)
+	sum := m.Files[builtImage].SHA256
+	details["config_sha256"] = m.Files[builtConfig].SHA256
+	img := &Image{
+		Vmlinuz: vmlinuz, Config: config, Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "build", Arch: "amd64", SHA256: m.Files["vmlinuz"].SHA256, Config: readKconfig(config),
+			Source: "build", Version: version, Arch: "amd64", SHA256: sum, Config: readKconfig(config), Details: details,
 		},
-	}, nil
-}
-
-// origin is source that is ready to be unpacked.
-type origin struct {
-	what    string // for people: linux-source-5.10 5.10.223-1
-	hash    string // sha256 of the tarball; of the path for a tree
-	version string
-	tarball string // exactly one of tarball, deb and tree is set
-	deb     string
-	tree    string
-}
-
-func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
-	switch {
-	case o.Debian != nil:
-		path, p, err := FetchDebianPackage(ctx, env, *o.Debian)
-		if err != nil {
-			return nil, err
-		}
-		return &origin{what: p.Name + " " + p.Version, hash: p.SHA256, version: p.Version, deb: path}, nil
-	case o.Tarball != "":
-		sum, err := HashFile(o.Tarball)
-		if err != nil {
-			return nil, &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "correct tarball: in the matrix"}
-		}
-		if sum != o.SHA256 {
-			return nil, &matrix.Failure{
-				Side: matrix.SideKernel, Reason: fmt.Sprintf("%s: wrong hash: sha256 %s, want %s", o.Tarball, sum, o.SHA256),
-				Hint: "get the tarball again, or correct sha256: in the matrix",
-			}
-		}
-		return &origin{what: filepath.Base(o.Tarball), hash: sum, tarball: o.Tarball}, nil
 	}
-	abs, err := filepath.Abs(o.Tree)
-	if err != nil {
+	if err := addVmlinux(ctx, env, img); err != nil {
 		return nil, err
 	}
-	sum, err := hashTree(abs)
-	if err != nil {
-		return nil, &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "correct tree: in the matrix"}
-	}
-	return &origin{what: abs, hash: sum, tree: abs}, nil
-}
-
-// hashTree names the state of a tree without reading it: paths, sizes and
-// times of all files.
-func hashTree(dir string) (string, error) {
-	h := sha256.New()
-	if _, err := os.Stat(filepath.Join(dir, "Makefile")); err != nil {
-		return "", fmt.Errorf("no kernel tree: %w", err)
-	}
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && d.Name() == ".git" {
-			return filepath.SkipDir
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if d.Type().IsRegular() {
-			fmt.Fprintf(h, "%s\x00%d\x00%d\n", path, info.Size(), info.ModTime().UnixNano())
-		}
-		return nil
-	})
-	return hex.EncodeToString(h.Sum(nil)), err
+	img.Provenance.Version, _, _ = strings.Cut(img.Provenance.Version, releaseMark)
+	return img, nil
 }
 
 // hashStrings is the sha256 of a list, in hex.

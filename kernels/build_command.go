@@ -54,7 +54,9 @@ func checkBuildTools() error {
 
 // compilerVersion is the first line of gcc --version.
 func compilerVersion(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "gcc", "--version").Output()
+	cmd := exec.CommandContext(ctx, "gcc", "--version")
+	cmd.Env = commandEnv()
+	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("ask gcc for its version: %w", err)
 	}
@@ -62,10 +64,24 @@ func compilerVersion(ctx context.Context) (string, error) {
 	return first, nil
 }
 
-// buildEnv makes builds repeatable and keeps the host's settings out.
+// buildEnv makes builds repeatable.
 var buildEnv = []string{
 	"LC_ALL=C", "ARCH=x86_64", "LOCALVERSION=", "KBUILD_BUILD_USER=kqual", "KBUILD_BUILD_HOST=kqual",
 	"KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_VERSION=1",
+}
+
+// hostEnv are the only variables of the host that a build sees: make takes any
+// other for one of its own (KCFLAGS, LLVM, MAKEFLAGS, KBUILD_OUTPUT, …).
+var hostEnv = []string{"PATH", "HOME", "TMPDIR"}
+
+func commandEnv() []string {
+	env := append([]string(nil), buildEnv...)
+	for _, name := range hostEnv {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // commandError is a program that failed, with all it said.
@@ -76,51 +92,133 @@ type commandError struct {
 }
 
 func (e *commandError) Error() string {
-	return fmt.Sprintf("%s: %v: %s", e.program, e.err, e.firstError())
+	return fmt.Sprintf("%s: %v: %s", e.program, e.err, e.summary())
 }
 func (e *commandError) Unwrap() error { return e.err }
 
-var errorLine = regexp.MustCompile(`(?i)\berror\b|FAILED|No such file|can't find|\*\*\*`)
+// Lines that say what went wrong, and lines that only pass it on: make's own
+// end of the story. File names of the kernel hold the word error, too.
+var (
+	errorLine = regexp.MustCompile(`: (?:fatal )?error:|^error:|undefined reference to|multiple definition of|: not found$|No space left on device|Killed signal|FAILED|: Cannot |: cannot `)
+	makeLine  = regexp.MustCompile(`\*\*\* `)
+)
 
-// firstError is the first line of the output that tells of an error, or the
-// last line.
-func (e *commandError) firstError() string {
+// maxErrorLines is how many lines a summary has at most.
+const maxErrorLines = 3
+
+// summary is what matters of the output in one line: the first lines that tell
+// of an error, or else the last line.
+func (e *commandError) summary() string {
 	lines := strings.Split(strings.TrimSpace(string(e.output)), "\n")
-	for _, l := range lines {
-		if errorLine.MatchString(l) {
-			return strings.TrimSpace(l)
+	for _, interesting := range []*regexp.Regexp{errorLine, makeLine} {
+		var found []string
+		for _, l := range lines {
+			if l = strings.TrimSpace(l); interesting.MatchString(l) {
+				found = append(found, l)
+			}
+		}
+		if len(found) > maxErrorLines {
+			found = append(found[:maxErrorLines], fmt.Sprintf("and %d more", len(found)-maxErrorLines))
+		}
+		if len(found) > 0 {
+			return strings.Join(found, "; ")
 		}
 	}
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// command runs a program in dir. When ctx is done, it is killed with all its
-// children.
-func command(ctx context.Context, dir, program string, args ...string) error {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = dir
-	for _, e := range os.Environ() {
-		switch name, _, _ := strings.Cut(e, "="); name {
-		case "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "CROSS_COMPILE", "LOCALVERSION", "CC", "CFLAGS":
-		default:
-			cmd.Env = append(cmd.Env, e)
+// missingHeaders are words of the output that tell of a library's headers.
+var missingHeaders = []struct {
+	sign       *regexp.Regexp
+	pkg, about string
+}{
+	{regexp.MustCompile(`gelf\.h|libelf\.h|libelf-dev`), "libelf-dev", "objtool, which every x86-64 configuration of 5.10 uses"},
+	{regexp.MustCompile(`openssl/\w+\.h`), "libssl-dev", "signed modules"},
+}
+
+// hint is what to do about it.
+func (e *commandError) hint() string {
+	for _, h := range missingHeaders {
+		if h.sign.Match(e.output) {
+			return "apt-get install " + h.pkg + " (for " + h.about + ")"
 		}
 	}
-	cmd.Env = append(cmd.Env, buildEnv...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if bytes.Contains(e.output, []byte("No space left on device")) {
+		return "free space in the cache's file system, or set KQUAL_CACHE to another one"
 	}
-	if errors.Is(err, exec.ErrNotFound) {
-		return &matrix.Failure{Side: matrix.SideHost, Reason: program + " is not installed"}
+	return "the whole output is in the log"
+}
+
+// killGrace is how long a program that was told to end may take: make removes
+// what it was about to write, so that nothing half-written is left. A variable
+// for tests.
+var killGrace = 5 * time.Second
+
+// guardian starts a program in the shell's place. What it leaves behind waits
+// on file descriptor 4: a line means that all is well, its end that kqual died,
+// and then the whole process group goes. It is no child of the program: make,
+// when it is told to end, waits for all of its children. File descriptor 3 is a
+// lock that the program and its children share.
+const guardian = `( (
+	trap "" TERM
+	read -r _ <&4 || { kill -TERM 0; sleep 5; kill -KILL 0; }
+) 3>&- >/dev/null 2>&1 & )
+exec 4<&-
+exec "$@"`
+
+// runCommand runs a program in dir, in a process group of its own. When ctx is
+// done the group is told to end; what is left after killGrace is killed, and
+// with this process it ends, too. killed says that something may have been
+// stopped in the middle of writing.
+func runCommand(ctx context.Context, lock *os.File, dir, program string, args ...string) (killed bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return false, &matrix.Failure{Side: matrix.SideHost, Reason: program + " is not installed", Hint: "kqual doctor lists what a build needs"}
+	}
+	waits, life, err := os.Pipe()
+	if err != nil {
+		return false, err
+	}
+	defer life.Close()
+	defer waits.Close()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", guardian, "sh", path}, args...)...)
+	cmd.Dir, cmd.Env = dir, commandEnv()
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.ExtraFiles = []*os.File{lock, waits}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var last *time.Timer
+	cmd.Cancel = func() error {
+		group := -cmd.Process.Pid
+		last = time.AfterFunc(killGrace, func() { _ = syscall.Kill(group, syscall.SIGKILL) })
+		return syscall.Kill(group, syscall.SIGTERM)
+	}
+	cmd.WaitDelay = 2 * killGrace
+	if err := cmd.Start(); err != nil {
+		return false, fmt.Errorf("start %s: %w", program, err)
+	}
+	err = cmd.Wait()
+	if last != nil && !last.Stop() {
+		killed = true
+	}
+	// make passes SIGTERM on to itself once it has cleaned up.
+	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	orderly := ctx.Err() != nil && status.Signal() == syscall.SIGTERM
+	if errors.Is(err, exec.ErrWaitDelay) || status.Signaled() && !orderly {
+		// Its children are still there; so is the guardian, which keeps the
+		// group's number from being used again.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		killed = true
+	}
+	_, _ = life.WriteString("\n")
+	if ctx.Err() != nil {
+		return killed, ctx.Err()
 	}
 	if err != nil {
-		return &commandError{program, err, out.Bytes()}
+		return killed, &commandError{program, err, out.Bytes()}
 	}
-	return nil
+	return killed, nil
 }

@@ -38,8 +38,14 @@ func TestParsePackagesKeepsWhatBelongsToKernels(t *testing.T) {
 
 func TestParsePackagesRefusesBadStanzas(t *testing.T) {
 	for _, bad := range [][2]string{
-		{"Size: 1500", "Size: 0"}, {"Size: 1500", "Size: many"}, {"SHA256: 0", "SHA256: x"}, {"SHA256: ", "MD5sum: "},
-		{"Version: 6", "Version: "}, {"Version: 6.1.140-1\n", ""}, {"Filename: pool/", "Filename: ../"}, {"Filename: ", "File: "},
+		{"Size: 1500", "Size: 0"},
+		{"Size: 1500", "Size: many"},
+		{"SHA256: 0", "SHA256: x"},
+		{"SHA256: ", "MD5sum: "},
+		{"Version: 6", "Version: "},
+		{"Version: 6.1.140-1\n", ""},
+		{"Filename: pool/", "Filename: ../"},
+		{"Filename: ", "File: "},
 	} {
 		text := strings.Replace(stanza, bad[0], bad[1], 1)
 		if got, err := parsePackages(strings.NewReader(text)); err == nil {

@@ -70,5 +70,11 @@ type Scenario struct {
 type Filesystem struct {
 	Name  string
 	Doc   string
-	Tools []string // host programs that make its image, such as mkfs.ext4
+	Tools []Tool // host programs that make its image
+}
+
+// Tool is a program that must be on the host.
+type Tool struct {
+	Program string // mkfs.ext4
+	Package string // the Debian package that has it: e2fsprogs
 }

@@ -105,7 +105,7 @@ func testCatalog() Catalog {
 			"rename": {Name: "rename", Events: map[string][]string{"inotify": {"IN_MOVED_FROM"}}},
 		},
 		Filesystems: map[string]Filesystem{
-			"tmpfs": {Name: "tmpfs"}, "ext4": {Name: "ext4", Tools: []string{"mkfs.ext4"}}, "overlay": {Name: "overlay"},
+			"tmpfs": {Name: "tmpfs"}, "ext4": {Name: "ext4", Tools: []Tool{{"mkfs.ext4", "e2fsprogs"}}}, "overlay": {Name: "overlay"},
 		},
 	}
 }

@@ -18,7 +18,7 @@ type Version struct {
 	rev     string   // what follows the last '-': 1~bpo13+1
 }
 
-var versionPattern = regexp.MustCompile(`^v?(?:([0-9]+):)?([0-9]+(?:\.[0-9]+)*)(?:[-~.]?rc([0-9]+))?([A-Za-z0-9.+~:_-]*)$`)
+var versionPattern = regexp.MustCompile(`^v?(?:([0-9]+):)?([0-9]+(?:\.[0-9]+)*)(?:[-~.]?rc([0-9]+))?((?:[A-Za-z0-9.+~_-][A-Za-z0-9.+~:_-]*)?)$`)
 
 // maxVersion bounds what ParseVersion reads, in bytes.
 const maxVersion = 256

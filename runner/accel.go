@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,10 +151,3 @@ func bootID() string {
 
 // AccelMemory is where a cache directory remembers accelerators.
 func AccelMemory(cacheDir string) string { return filepath.Join(cacheDir, "accel.json") }
-
-func describeAnswer(a AccelAnswer) string {
-	if a.Works {
-		return fmt.Sprintf("%s in %.1f s", a.Detail, a.Took.Seconds())
-	}
-	return a.Detail
-}

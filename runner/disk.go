@@ -11,11 +11,6 @@ import (
 	"kqual/runner/guest"
 )
 
-// toolPackages are the Debian packages of the mkfs programs.
-var toolPackages = map[string]string{
-	"mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "mkfs.btrfs": "btrfs-progs", "mkfs.vfat": "dosfstools",
-}
-
 // makeDisks formats one image for every filesystem of the plan that lives on
 // a disk. Boots share them: what a guest writes goes to a snapshot.
 func makeDisks(ctx context.Context, plan *matrix.Plan, dir string) (map[string]string, error) {
@@ -33,10 +28,10 @@ func makeDisks(ctx context.Context, plan *matrix.Plan, dir string) (map[string]s
 				continue
 			}
 			for _, tool := range f.Tools {
-				if _, err := exec.LookPath(tool); err != nil {
+				if _, err := exec.LookPath(tool.Program); err != nil {
 					return nil, &matrix.Failure{
-						Side: matrix.SideHost, Reason: fmt.Sprintf("filesystem %s: %s is not installed", f.Name, tool),
-						Hint: "apt-get install " + toolPackages[tool],
+						Side: matrix.SideHost, Reason: fmt.Sprintf("filesystem %s: %s is not installed", f.Name, tool.Program),
+						Hint: "apt-get install " + tool.Package,
 					}
 				}
 			}

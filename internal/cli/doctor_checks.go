@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kqual/kernels"
+	"kqual/matrix"
 )
 
 const (
@@ -155,33 +156,23 @@ func (d *doctor) buildTools() []finding {
 	return checks
 }
 
-// toolPackages are the Debian packages of programs that make filesystems.
-var toolPackages = map[string]string{
-	"mkfs.ext4": "e2fsprogs", "mkfs.ext3": "e2fsprogs", "mkfs.ext2": "e2fsprogs", "mkfs.xfs": "xfsprogs",
-	"mkfs.btrfs": "btrfs-progs", "mkfs.vfat": "dosfstools", "mkfs.f2fs": "f2fs-tools",
-}
-
 // filesystemTools checks the programs that the matrix's filesystems need.
 func (d *doctor) filesystemTools() []finding {
-	var names []string
+	var tools []matrix.Tool
 	filesystems := catalog().Filesystems
 	if d.spec != nil {
 		for _, fs := range d.spec.Filesystems {
-			names = append(names, filesystems[fs].Tools...)
+			tools = append(tools, filesystems[fs].Tools...)
 		}
 	} else {
 		for _, fs := range filesystems {
-			names = append(names, fs.Tools...)
+			tools = append(tools, fs.Tools...)
 		}
 	}
-	slices.Sort(names)
+	slices.SortFunc(tools, func(a, b matrix.Tool) int { return strings.Compare(a.Program, b.Program) })
 	var checks []finding
-	for _, name := range slices.Compact(names) {
-		pkg := toolPackages[name]
-		if pkg == "" {
-			pkg = strings.TrimPrefix(name, "mkfs.") + "progs"
-		}
-		checks = append(checks, d.program(name, pkg, true, ""))
+	for _, t := range slices.Compact(tools) {
+		checks = append(checks, d.program(t.Program, t.Package, true, ""))
 	}
 	return checks
 }

@@ -21,7 +21,7 @@ func init() {
 		Filesystem: matrix.Filesystem{
 			Name:  "ext4",
 			Doc:   "on a virtio disk; FID marks since 5.1",
-			Tools: []string{"mkfs.ext4"},
+			Tools: []matrix.Tool{{Program: "mkfs.ext4", Package: "e2fsprogs"}},
 		},
 		Modules:   []string{"virtio_pci", "virtio_blk", "ext4"},
 		Type:      "ext4",

@@ -64,7 +64,6 @@ type reader struct {
 	bits     uint64 // that decide
 	blocking bool   // wait in poll(2) instead of spinning: one CPU
 	listfd   int    // the directory, for getdents
-	listable bool
 	event    event
 	stat     unix.Stat_t
 	opened   fileHandle

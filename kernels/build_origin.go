@@ -1,0 +1,146 @@
+package kernels
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"kqual/matrix"
+)
+
+// origin is source that is ready to be unpacked.
+type origin struct {
+	what    string // for people: linux-source-5.10 5.10.223-1
+	hash    string // sha256 of the package or the tarball; of the state of a tree
+	version string // empty where only the built kernel can tell
+	tarball string // exactly one of tarball, deb and tree is set
+	deb     string
+	tree    string
+}
+
+func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
+	wrong := func(key string, err error) error {
+		return &matrix.Failure{
+			Side: matrix.SideKernel, Reason: "build: " + key + ": " + err.Error(),
+			Hint: "correct the path in the matrix; it starts at the working directory",
+		}
+	}
+	switch {
+	case o.Debian != nil:
+		path, p, err := FetchDebianPackage(ctx, env, *o.Debian)
+		if err != nil {
+			return nil, err
+		}
+		return &origin{what: p.Name + " " + p.Version, hash: p.SHA256, version: p.Version, deb: path}, nil
+	case o.Tarball != "":
+		path, err := filepath.Abs(o.Tarball)
+		if err != nil {
+			return nil, err
+		}
+		sum, err := HashFile(path)
+		if err != nil {
+			return nil, wrong("tarball", err)
+		}
+		if want := strings.ToLower(o.SHA256); sum != want {
+			return nil, &matrix.Failure{
+				Side: matrix.SideKernel, Reason: fmt.Sprintf("%s: wrong hash: sha256 %s, want %s", o.Tarball, sum, want),
+				Hint: "get the tarball again, or correct sha256: in the matrix",
+			}
+		}
+		return &origin{what: filepath.Base(path), hash: sum, tarball: path}, nil
+	}
+	path, err := filepath.Abs(o.Tree)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := hashTree(path)
+	if err != nil {
+		return nil, wrong("tree", err)
+	}
+	return &origin{what: path, hash: sum, tree: path}, nil
+}
+
+// hashTree names the state of a tree without reading it: paths, modes, sizes
+// and times of all files, and where links lead.
+func hashTree(dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, "Makefile")); err != nil {
+		return "", fmt.Errorf("no kernel tree: %w", err)
+	}
+	h := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if filepath.Dir(path) == dir && d.Name() == repository {
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.Type().IsRegular():
+			fmt.Fprintf(h, "%s\x00%s\x00%d\x00%d\n", path, info.Mode(), info.Size(), info.ModTime().UnixNano())
+		case d.Type()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(h, "%s\x00-> %s\n", path, to)
+		}
+		return nil
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// repository is left out when a tree is copied: it can be gigabytes, and make
+// would add its state to the release. In a worktree it is a file.
+const repository = ".git"
+
+// unpack puts the source into dst, which is made. run calls a program.
+func (o *origin) unpack(dst string, run func(dir, program string, args ...string) error) error {
+	if err := os.MkdirAll(dst, 0o755); err != nil {
+		return err
+	}
+	tarball := o.tarball
+	switch {
+	case o.tree != "":
+		entries, err := os.ReadDir(o.tree)
+		if err != nil {
+			return err
+		}
+		args := []string{"--archive", "--reflink=auto", "--target-directory=" + dst, "--"}
+		for _, e := range entries {
+			if e.Name() != repository {
+				args = append(args, filepath.Join(o.tree, e.Name()))
+			}
+		}
+		return run(dst, "cp", args...)
+	case o.deb != "":
+		tmp := dst + ".deb"
+		defer os.RemoveAll(tmp)
+		wanted := func(name string) bool {
+			return strings.HasPrefix(name, "usr/src/linux-source-") && strings.Contains(name, ".tar")
+		}
+		if err := ExtractDeb(o.deb, wanted, tmp); err != nil {
+			return err
+		}
+		found, _ := filepath.Glob(filepath.Join(tmp, "usr/src/linux-source-*.tar*"))
+		if len(found) != 1 {
+			return &matrix.Failure{
+				Side: matrix.SideKernel, Reason: o.what + " holds no source tarball",
+				Hint: "name a linux-source-… package with a version (linux-source-5.10, not linux-source)",
+			}
+		}
+		tarball = found[0]
+	}
+	return run(dst, "tar", "--extract", "--strip-components=1", "--no-same-owner", "--file", tarball)
+}
