@@ -61,16 +61,35 @@ type Check struct {
 type Scenario struct {
 	Name string
 	Doc  string
+	// Object is what is watched: the directory, or the file itself.
+	Object Object
 	// Events lists, per event source, the flags any of which a watch must have
 	// in its mask to be told of the deciding event.
 	Events map[string][]string
+	// Identity says how a stale open is told from any other: what of the dead
+	// object is compared.
+	Identity string
+	// Natural scenarios run without extra groups and so without a sentinel: a
+	// stale open is affected, a zero is a rate to show and no verdict to gate.
+	Natural bool
 }
+
+// Object is what a watch watches.
+type Object string
+
+// The objects of a Scenario.
+const (
+	ObjectDirectory Object = "directory"
+	ObjectFile      Object = "file"
+)
 
 // Filesystem is a place where names die.
 type Filesystem struct {
 	Name  string
 	Doc   string
 	Tools []Tool // host programs that make its image
+	// Scenarios are the only ones that make sense here; nil stands for all.
+	Scenarios []string
 }
 
 // Tool is a program that must be on the host.

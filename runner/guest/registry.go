@@ -25,6 +25,12 @@ type Filesystem struct {
 	ImageSize int64
 	// MakeImage formats the file at path, on the host.
 	MakeImage func(ctx context.Context, path string) error
+	// scenarios replace the registered ones of the same names here, for
+	// filesystems whose names come and go in ways of their own. They are the
+	// Scenarios of the catalog, too.
+	scenarios map[string]scenario
+	// noWitness says why the order witness cannot speak here; "" where it can.
+	noWitness string
 	// Mount mounts it on dir, in the guest. device is empty for those without a disk.
 	Mount func(device, dir string) error
 }

@@ -16,7 +16,9 @@ func init() {
 			Doc: "unlink(2) of a regular file with one link, nobody holding it. Promise: after IN_DELETE the name " +
 				"is gone. Broken by 49246466a989 (5.3), mended by a37d9a17f099 (5.17). Stale: open(2) succeeded and " +
 				"read(2) returned the victim's content",
-			Events: map[string][]string{"inotify": {"IN_DELETE"}, "fanotify": {"FAN_DELETE"}},
+			Object:   matrix.ObjectDirectory,
+			Identity: "content",
+			Events:   map[string][]string{"inotify": {"IN_DELETE"}, "fanotify": {"FAN_DELETE"}},
 		},
 		bits:     unix.IN_DELETE,
 		create:   createFile,
