@@ -55,7 +55,8 @@ fuzz: go
 	@scripts/fuzz $(FUZZTIME)
 
 bench: deps build
-	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 3x -timeout 60m ./runner ./internal/e2e
+	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 3x -timeout 60m ./runner
+	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./kernels ./internal/e2e
 
 # The large counts; the results are committed under docs/.
 full: deps build

@@ -105,7 +105,7 @@ func TestDamagedEntryIsMadeAgain(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

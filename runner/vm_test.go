@@ -222,16 +222,9 @@ func TestVMOneCPUIsNeverClean(t *testing.T) {
 // the evidence away.
 func TestVMALoadedHostGivesTheSameVerdict(t *testing.T) {
 	needVM(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	busy := exec.CommandContext(ctx, "sh", "-c", "while :; do :; done")
-	if err := busy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer busy.Wait()
-	defer cancel()
+	keepBusy(t, 1)
 	cfg, cat := testRun(t, coreMatrix(affected, "tmpfs", ""))
-	runs, err := Run(ctx, cfg)
+	runs, err := Run(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
