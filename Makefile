@@ -11,7 +11,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PACKAGES := qemu-system-x86 e2fsprogs util-linux debian-archive-keyring ca-certificates \
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
-.PHONY: qualify build deps test test-unit test-vm lint vuln fuzz bench full clean
+.PHONY: qualify build deps test test-unit test-vm lint vuln fuzz bench full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
 qualify: deps build
@@ -60,7 +60,12 @@ bench: deps build
 
 # The large counts; the results are committed under docs/.
 full: deps build
-	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -p 1 -timeout 12h -v -run 'VM' ./runner ./internal/e2e
+	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -p 1 -timeout 12h -v -run 'VM' ./runner ./internal/e2e > docs/full.txt.new; \
+		status=$$?; cat docs/full.txt.new; [ $$status -eq 0 ] && mv docs/full.txt.new docs/full.txt
+
+# Put the tables of the last run into the README.
+readme: build
+	scripts/readme-table
 
 clean:
 	rm -rf kqual out
