@@ -5,16 +5,25 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"kqual/internal/cli"
 	"kqual/runner/guest"
 )
+
+// memoryLimit is where the garbage collector begins to work harder, in bytes.
+// What unpacking a kernel needs at a time is below it; without a limit its
+// garbage made kqual 296 MB large, with it 155 MB.
+const memoryLimit = 128 << 20
 
 func main() {
 	// In a virtual machine this program is /init; in a container it may be
 	// process 1 under its own name.
 	if os.Getpid() == 1 && os.Args[0] == "/init" {
 		guest.Main()
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
