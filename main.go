@@ -12,8 +12,8 @@ import (
 )
 
 // memoryLimit is where the garbage collector begins to work harder, in bytes.
-// What unpacking a kernel needs at a time is below it; without a limit its
-// garbage made kqual 296 MB large, with it 155 MB.
+// What unpacking a kernel needs at a time is below it. Fetching four Debian
+// kernels makes kqual 161 MB large with it, 201 MB without.
 const memoryLimit = 128 << 20
 
 func main() {

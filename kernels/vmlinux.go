@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/kjk/lzma"
@@ -117,30 +118,48 @@ func extractVmlinux(path, dst string) (release string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", path, err)
 	}
-	vmlinux, err := unpackPayload(h.payload)
-	if err != nil {
-		return h.release, fmt.Errorf("%w: %w", errNoPVH, err)
-	}
-	if !hasPVHEntry(vmlinux) {
-		return h.release, errNoPVH
-	}
-	if err := os.WriteFile(dst, vmlinux, 0o644); err != nil {
-		return h.release, fmt.Errorf("write vmlinux: %w", err)
+	if err := writeVmlinux(h.payload, dst); err != nil {
+		_ = os.Remove(dst)
+		return h.release, err
 	}
 	return h.release, nil
 }
 
-// unpackPayload decompresses the payload of a bzImage. Its last four bytes are
+// writeVmlinux unpacks a payload to a file as it comes: a kernel has 40 to 80 MB.
+func writeVmlinux(payload []byte, dst string) error {
+	f, err := os.Create(dst)
+	if err != nil {
+		return fmt.Errorf("write vmlinux: %w", err)
+	}
+	defer f.Close()
+	size, err := unpackPayload(payload, f)
+	var full *fs.PathError
+	if errors.As(err, &full) {
+		return fmt.Errorf("write vmlinux: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoPVH, err)
+	}
+	if !hasPVHEntry(f, size) {
+		return errNoPVH
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write vmlinux: %w", err)
+	}
+	return nil
+}
+
+// unpackPayload decompresses the payload of a bzImage to w and returns the size. Its last four bytes are
 // the unpacked size: gzip ends so by itself, to the others the kernel's build
 // appends it (scripts/Makefile.lib, size_append).
-func unpackPayload(payload []byte) ([]byte, error) {
+func unpackPayload(payload []byte, w io.Writer) (int64, error) {
 	if len(payload) < 4 {
-		return nil, errors.New("no payload")
+		return 0, errors.New("no payload")
 	}
 	packed := payload[:len(payload)-4]
 	size := int64(binary.LittleEndian.Uint32(payload[len(packed):]))
 	if size > maxVmlinux {
-		return nil, fmt.Errorf("the payload unpacks to %d bytes, more than %d", size, maxVmlinux)
+		return 0, fmt.Errorf("the payload unpacks to %d bytes, more than %d", size, maxVmlinux)
 	}
 	for i, f := range payloadFormats {
 		if !bytes.HasPrefix(payload, []byte(f.magic)) {
@@ -151,32 +170,31 @@ func unpackPayload(payload []byte) ([]byte, error) {
 		}
 		r, err := f.open(bytes.NewReader(packed))
 		if err != nil {
-			return nil, fmt.Errorf("unpack the payload: %w", err)
+			return 0, fmt.Errorf("unpack the payload: %w", err)
 		}
 		if c, ok := r.(io.Closer); ok {
 			defer c.Close()
 		}
-		var out bytes.Buffer
-		out.Grow(int(size) + bytes.MinRead)
-		n, err := io.Copy(&out, io.LimitReader(r, size+1))
+		n, err := io.Copy(w, io.LimitReader(r, size+1))
 		if err != nil {
-			return nil, fmt.Errorf("unpack the payload: %w", err)
+			return 0, fmt.Errorf("unpack the payload: %w", err)
 		}
 		if n != size {
-			return nil, fmt.Errorf("the payload does not unpack to the %d bytes it should have", size)
+			return 0, fmt.Errorf("the payload does not unpack to the %d bytes it should have", size)
 		}
-		return out.Bytes(), nil
+		return n, nil
 	}
-	return nil, errors.New("unknown compression")
+	return 0, errors.New("unknown compression")
 }
 
 // pvhNote is XEN_ELFNOTE_PHYS32_ENTRY (include/xen/interface/elfnote.h): the
 // 32-bit entry that QEMU jumps to.
 const pvhNote = 18
 
-// hasPVHEntry says whether data is a whole ELF kernel with a PVH entry.
-func hasPVHEntry(data []byte) bool {
-	f, err := elf.NewFile(bytes.NewReader(data))
+// hasPVHEntry says whether r has a whole ELF kernel with a PVH entry; end is its
+// size in bytes.
+func hasPVHEntry(r io.ReaderAt, end int64) bool {
+	f, err := elf.NewFile(r)
 	if err != nil {
 		return false
 	}
@@ -184,7 +202,7 @@ func hasPVHEntry(data []byte) bool {
 	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 || f.Type != elf.ET_EXEC {
 		return false
 	}
-	size := uint64(len(data))
+	size := uint64(end)
 	found := false
 	for _, p := range f.Progs {
 		if p.Off > size || p.Filesz > size-p.Off {

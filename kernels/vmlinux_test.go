@@ -133,6 +133,6 @@ func FuzzBzImage(f *testing.F) {
 		if err != nil || strings.ContainsAny(h.release, " \x00") {
 			return
 		}
-		hasPVHEntry(h.payload)
+		hasPVHEntry(bytes.NewReader(h.payload), int64(len(h.payload)))
 	})
 }
