@@ -23,7 +23,9 @@ const FootnoteLate = "late order"
 // Judge turns what one kernel's guests reported into verdicts: one per
 // run.Cells entry, in the same order.
 func Judge(run KernelRun, s Sampling, cat Catalog) []Verdict {
-	j := judge{run: run, sampling: s, cat: cat, needed: Needed(s.DetectionLimit, s.Confidence)}
+	planned := len(run.Cells)
+	run.Cells = slices.Concat(run.Cells, run.Repeats)
+	j := judge{run: run, sampling: s, cat: cat, needed: Needed(s.DetectionLimit, s.Confidence), plainAffected: map[int]bool{}}
 	j.verdicts = make([]Verdict, len(run.Cells))
 	j.counted = make([]bool, len(run.Cells))
 	// What a cell says by itself comes first; what rests on other cells needs
@@ -33,7 +35,7 @@ func Judge(run KernelRun, s Sampling, cat Catalog) []Verdict {
 	}
 	for i, c := range run.Cells {
 		if j.verdicts[i].Kind == VerdictAffected && j.plain(c.Cell) {
-			j.plainAffected = true
+			j.plainAffected[c.Boot] = true
 		}
 	}
 	for _, plain := range []bool{true, false} { // dependants last: they read the plain watch's verdict
@@ -43,7 +45,7 @@ func Judge(run KernelRun, s Sampling, cat Catalog) []Verdict {
 			}
 		}
 	}
-	return j.verdicts
+	return j.verdicts[:planned]
 }
 
 type judge struct {
@@ -52,8 +54,8 @@ type judge struct {
 	cat           Catalog
 	needed        int
 	verdicts      []Verdict
-	counted       []bool // Measured, with counts that agree with each other
-	plainAffected bool   // some plain watch is affected, on any filesystem
+	counted       []bool       // Measured, with counts that agree with each other
+	plainAffected map[int]bool // boots in which some plain watch is affected, on any filesystem
 }
 
 func (j *judge) plain(c Cell) bool { return isPlain(j.cat, c.Watch) }
@@ -172,7 +174,7 @@ func (j *judge) clean(c CellRun, v Verdict, plain plainWatch) Verdict {
 		switch {
 		case !paired:
 			v.Reason = early + ", and " + plain.why()
-		case j.plainAffected:
+		case j.plainAffected[c.Boot]:
 			v.Kind = VerdictClean
 			v.Footnotes = append([]string{FootnoteEarly}, v.Footnotes...)
 		default:
@@ -229,15 +231,15 @@ func (p plainWatch) why() string {
 	return "there is no plain watch to compare with"
 }
 
-// plainOf finds the plain watches beside cell i: same filesystem, scenario and
-// event source. An affected one speaks for all, then a clean one.
+// plainOf finds the plain watches beside cell i: same boot, filesystem, scenario
+// and event source. An affected one speaks for all, then a clean one.
 func (j *judge) plainOf(i int) plainWatch {
-	c := j.run.Cells[i].Cell
+	c, boot := j.run.Cells[i].Cell, j.run.Cells[i].Boot
 	var found plainWatch
 	rank := map[plainState]int{plainNone: 0, plainNoAnswer: 1, plainIsClean: 2, plainIsAffected: 3}
 	for k, other := range j.run.Cells {
 		o := other.Cell
-		if k == i || o.Filesystem != c.Filesystem || o.Scenario != c.Scenario || o.Watch.Source != c.Watch.Source || !j.plain(o) {
+		if k == i || other.Boot != boot || o.Filesystem != c.Filesystem || o.Scenario != c.Scenario || o.Watch.Source != c.Watch.Source || !j.plain(o) {
 			continue
 		}
 		p := plainWatch{name: o.Watch.Name, verdict: j.verdicts[k]}

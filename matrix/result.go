@@ -19,6 +19,8 @@ type Failure struct {
 	Reason string `json:"reason"`         // one line
 	Log    string `json:"log,omitempty"`  // path of the log that shows it
 	Hint   string `json:"hint,omitempty"` // what to do next
+	// Transient failures may be the host's bad luck: the same again can succeed.
+	Transient bool `json:"transient,omitempty"`
 }
 
 func (f *Failure) Error() string { return f.Reason }
@@ -53,6 +55,10 @@ type CellRun struct {
 	Cell    Cell     `json:"cell"`
 	Outcome *Outcome `json:"outcome,omitempty"`
 	Error   *Failure `json:"error,omitempty"`
+	// Boot is the index in KernelRun.Boots of the boot that gave the outcome.
+	Boot int `json:"boot,omitempty"`
+	// Ended are the failures of the boots that ended while this cell ran.
+	Ended []Failure `json:"ended,omitempty"`
 }
 
 // KernelRun is everything that a run learned about one kernel.
@@ -65,5 +71,8 @@ type KernelRun struct {
 	Boots      []Boot        `json:"boots,omitempty"`
 	Witnesses  []Witness     `json:"witnesses,omitempty"`
 	Cells      []CellRun     `json:"cells"`
-	Error      *Failure      `json:"error,omitempty"` // why the rest of the cells has no answer
+	// Repeats are plain watches that were measured again, after a boot had ended
+	// early: what is compared with them ran in the same boot.
+	Repeats []CellRun `json:"repeats,omitempty"`
+	Error   *Failure  `json:"error,omitempty"` // why the rest of the cells has no answer
 }

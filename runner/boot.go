@@ -23,14 +23,15 @@ const (
 	// bootDeadline is from the start of QEMU to the guest's first record, for
 	// KVM; a cloud kernel takes 0.3 s there and 1 to 3 s under TCG.
 	bootDeadline = 30 * time.Second
-	// recordSlack is what a cell may take beside its trials (groups, marks,
-	// mounts), for KVM.
-	recordSlack = 20 * time.Second
 	// endDeadline is from the done record to the end of QEMU.
 	endDeadline = 15 * time.Second
 	// tcgFactor scales them for TCG.
 	tcgFactor = 4
 )
+
+// recordSlack is what a cell may take beside its trials (groups, marks,
+// mounts), for KVM. A variable for tests.
+var recordSlack = 20 * time.Second
 
 // boot is one start of a kernel.
 type boot struct {
@@ -290,19 +291,19 @@ func (b *boot) explain(ctx context.Context, v *vm, err error) *matrix.Failure {
 	var d *deadlineError
 	switch {
 	case errors.As(err, &d):
-		f.Side, f.Reason = d.side, "deadline: "+d.text
+		f.Side, f.Reason, f.Transient = d.side, "deadline: "+d.text, true
 	case v.err != nil && v.output.String() != "":
 		first, _, _ := strings.Cut(v.output.String(), "\n")
 		f.Side, f.Reason, f.Log = matrix.SideHost, "QEMU: "+strings.TrimPrefix(first, qemuProgram+": "), ""
 	case errors.Is(err, wire.ErrIncomplete):
-		f.Reason = "lost channel: the machine ended before the guest was done"
+		f.Reason, f.Transient = "lost channel: the machine ended before the guest was done", true
 		if line := b.lastWords(); line != "" {
 			f.Reason += ": " + line
 		}
 	case errors.Is(err, io.EOF):
-		f.Reason = "lost channel"
+		f.Reason, f.Transient = "lost channel", true
 	default:
-		f.Reason = "garbage on the channel: " + err.Error()
+		f.Reason, f.Transient = "garbage on the channel: "+err.Error(), true
 	}
 	return f
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -220,40 +218,6 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.KernelRun) error {
-	dir, err := os.MkdirTemp(r.tmp, "boot-")
-	if err != nil {
-		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
-	}
-	defer os.RemoveAll(dir)
-	want := kr.Machine.Accel
-	if r.cfg.Accel != "" {
-		want = r.cfg.Accel
-	}
-	accel, err := r.chooseAccel(ctx, want, f.image, dir)
-	if err != nil {
-		return err
-	}
-	k := r.cfg.Plan.Kernels[f.i]
-	b := &boot{
-		image: f.image, guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir, disks: r.disks,
-		cpus: slotCPUs(hostCPUs(), slot, kr.Machine.VCPUs),
-		log:  filepath.Join(r.cfg.LogDir, logName(k.Kernel.Name)),
-		plan: wire.Plan{
-			Kernel: k.Kernel.Name, Sampling: r.cfg.Sampling, Cells: k.Cells,
-			Filesystems: filesystemsOf(k.Cells), Seed: rand.Uint64(),
-		},
-	}
-	b.onRecord = func(rec wire.Record) { r.record(kr, rec) }
-	res := b.run(ctx)
-	kr.Boots = append(kr.Boots, res.boot)
-	if res.failure != nil {
-		return res.failure
-	}
-	unanswered(kr, &matrix.Failure{Side: matrix.SideGuest, Reason: "the guest was done without an answer for this cell", Log: b.log})
-	return nil
-}
-
 // chooseAccel probes with the image at hand; another machine may be doing the
 // same, so one at a time.
 func (r *run) chooseAccel(ctx context.Context, want string, img *kernels.Image, dir string) (string, error) {
@@ -266,33 +230,12 @@ func (r *run) chooseAccel(ctx context.Context, want string, img *kernels.Image, 
 	return p.Choose(ctx, want)
 }
 
-// record files one record of the guest under its kernel.
-func (r *run) record(kr *matrix.KernelRun, rec wire.Record) {
-	switch {
-	case rec.Hello != nil:
-		r.emit(Event{Kernel: kr.Kernel, Boot: &matrix.Boot{Release: rec.Hello.Release, CPUs: rec.Hello.CPUs, Clocksource: rec.Hello.Clocksource}})
-	case rec.Note != "":
-		r.emit(Event{Kernel: kr.Kernel, Text: rec.Note})
-	case rec.Witness != nil:
-		kr.Witnesses = append(kr.Witnesses, *rec.Witness)
-	case rec.Begin != nil && *rec.Begin >= 0 && *rec.Begin < len(kr.Cells):
-		c := kr.Cells[*rec.Begin].Cell
-		r.emit(Event{Kernel: kr.Kernel, Begin: &c})
-	case rec.Cell != nil && rec.Cell.Index >= 0 && rec.Cell.Index < len(kr.Cells):
-		c := &kr.Cells[rec.Cell.Index]
-		out := rec.Cell.Outcome
-		c.Outcome = &out
-		done := *c
-		r.emit(Event{Kernel: kr.Kernel, Cell: &done, Run: snapshot(kr)})
-	}
-}
-
 // snapshot is a copy that no later record changes.
 func snapshot(kr *matrix.KernelRun) *matrix.KernelRun {
 	c := *kr
 	c.Boots = slices.Clone(kr.Boots)
 	c.Witnesses = slices.Clone(kr.Witnesses)
-	c.Cells = slices.Clone(kr.Cells)
+	c.Cells, c.Repeats = slices.Clone(kr.Cells), slices.Clone(kr.Repeats)
 	return &c
 }
 
@@ -304,16 +247,4 @@ func filesystemsOf(cells []matrix.Cell) []wire.Filesystem {
 		}
 	}
 	return out
-}
-
-// logName is a file name for a kernel of any name.
-func logName(kernel string) string {
-	safe := strings.Map(func(c rune) rune {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.ContainsRune("._+-", c):
-			return c
-		}
-		return '_'
-	}, kernel)
-	return strings.TrimLeft(safe, ".") + ".console.log"
 }

@@ -1,0 +1,201 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"kqual/matrix"
+	"kqual/runner/guest"
+	"kqual/runner/wire"
+)
+
+const (
+	// maxStrikes is how many boots may end in one cell until it has no answer.
+	maxStrikes = 2
+	// maxIdle is how many boots in a row may end outside of any cell, with none
+	// finished, until the kernel is given up: one for the host's bad luck.
+	maxIdle = 2
+)
+
+// measure boots a kernel and has its cells measured. A cell that takes the
+// kernel down costs that cell: the others go on in a fresh boot, and the cell
+// gets a second chance after them.
+func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.KernelRun) error {
+	dir, err := os.MkdirTemp(r.tmp, "kernel-")
+	if err != nil {
+		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
+	}
+	defer os.RemoveAll(dir)
+	want := kr.Machine.Accel
+	if r.cfg.Accel != "" {
+		want = r.cfg.Accel
+	}
+	accel, err := r.chooseAccel(ctx, want, f.image, dir)
+	if err != nil {
+		return err
+	}
+	idle := 0
+	for {
+		p := planBoot(kr)
+		if len(p.cells) == 0 {
+			return nil
+		}
+		b := &boot{
+			image: f.image, guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir, disks: r.disks,
+			cpus: slotCPUs(hostCPUs(), slot, kr.Machine.VCPUs),
+			log:  filepath.Join(r.cfg.LogDir, logName(kr.Kernel, len(kr.Boots))),
+			plan: wire.Plan{
+				Kernel: kr.Kernel, Sampling: r.cfg.Sampling, Cells: p.cells,
+				Filesystems: filesystemsOf(p.cells), Seed: rand.Uint64(),
+			},
+		}
+		b.onRecord = func(rec wire.Record) { r.record(kr, p, rec) }
+		res := b.run(ctx)
+		kr.Boots = append(kr.Boots, res.boot)
+		switch {
+		case res.failure == nil:
+			unanswered(kr, &matrix.Failure{Side: matrix.SideGuest, Reason: "the guest was done without an answer for this cell", Log: b.log})
+			return nil
+		case ctx.Err() != nil:
+			return res.failure
+		case p.running >= 0 && p.slots[p.running] >= 0:
+			idle = 0
+			r.struck(kr, p.slots[p.running], *res.failure)
+		default:
+			if idle++; p.finished > 0 {
+				idle = 1
+			}
+			// A panic or the wrong kernel would only come again.
+			if idle >= maxIdle || !res.failure.Transient {
+				return res.failure
+			}
+			r.emit(Event{Kernel: kr.Kernel, Text: res.failure.Reason + "; booting again"})
+		}
+	}
+}
+
+// struck files that a boot ended while a cell ran, and says so.
+func (r *run) struck(kr *matrix.KernelRun, slot int, why matrix.Failure) {
+	c := &kr.Cells[slot]
+	strike(c, why)
+	r.emit(Event{Kernel: kr.Kernel, Text: fmt.Sprintf("%s ended the boot: %s", c.Cell.ID(), why.Reason)})
+	if c.Error != nil {
+		done := *c
+		r.emit(Event{Kernel: kr.Kernel, Cell: &done, Run: snapshot(kr)})
+	}
+}
+
+// strike notes that a boot ended while a cell ran.
+func strike(c *matrix.CellRun, why matrix.Failure) {
+	c.Ended = append(c.Ended, why)
+	if len(c.Ended) < maxStrikes {
+		return
+	}
+	logs := make([]string, len(c.Ended))
+	for i, e := range c.Ended {
+		logs[i] = e.Log
+	}
+	why.Reason = fmt.Sprintf("%d boots ended in this cell, the last by %s", len(c.Ended), why.Reason)
+	why.Hint = "the console logs are " + strings.Join(logs, " and ")
+	c.Error = &why
+}
+
+// bootPlan is what one boot has to do, and how far it came.
+type bootPlan struct {
+	cells    []matrix.Cell
+	slots    []int // where an answer goes: an index in KernelRun.Cells, or for repeats -1
+	running  int   // index of the cell that runs, -1 for none
+	finished int
+}
+
+// planBoot plans the cells without an answer; those in which a boot has ended
+// come last. Where a plain watch has its answer from an earlier boot, it is
+// measured again for what is to be compared with it.
+func planBoot(kr *matrix.KernelRun) *bootPlan {
+	p := &bootPlan{running: -1}
+	type place struct{ filesystem, scenario, source string }
+	needs, has := map[place]bool{}, map[place]bool{}
+	at := func(c matrix.Cell) place { return place{c.Filesystem, c.Scenario, c.Watch.Source} }
+	for _, second := range []bool{false, true} {
+		for i, c := range kr.Cells {
+			if c.Outcome != nil || c.Error != nil || second != (len(c.Ended) > 0) {
+				continue
+			}
+			p.cells, p.slots = append(p.cells, c.Cell), append(p.slots, i)
+			if plainWatch(c.Cell.Watch) {
+				has[at(c.Cell)] = true
+			} else {
+				needs[at(c.Cell)] = true
+			}
+		}
+	}
+	var repeats []matrix.Cell
+	for _, c := range kr.Cells {
+		if pl := at(c.Cell); needs[pl] && !has[pl] && c.Outcome != nil && plainWatch(c.Cell.Watch) {
+			repeats = append(repeats, c.Cell)
+			has[pl] = true
+		}
+	}
+	p.cells = slices.Concat(repeats, p.cells)
+	p.slots = slices.Concat(slices.Repeat([]int{-1}, len(repeats)), p.slots)
+	return p
+}
+
+func plainWatch(w matrix.Watch) bool {
+	plain := guest.EventSources()[w.Source].IsPlain
+	return w.Control || plain != nil && plain(w)
+}
+
+// record files one record of the guest under its kernel.
+func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
+	known := func(i int) bool { return i >= 0 && i < len(p.cells) }
+	switch {
+	case rec.Hello != nil:
+		r.emit(Event{Kernel: kr.Kernel, Boot: &matrix.Boot{Release: rec.Hello.Release, CPUs: rec.Hello.CPUs, Clocksource: rec.Hello.Clocksource}})
+	case rec.Note != "":
+		r.emit(Event{Kernel: kr.Kernel, Text: rec.Note})
+	case rec.Witness != nil:
+		kr.Witnesses = slices.DeleteFunc(kr.Witnesses, func(w matrix.Witness) bool {
+			return w.Filesystem == rec.Witness.Filesystem && w.Kind == rec.Witness.Kind
+		})
+		kr.Witnesses = append(kr.Witnesses, *rec.Witness)
+	case rec.Begin != nil && known(*rec.Begin):
+		c := p.cells[*rec.Begin]
+		p.running = *rec.Begin
+		r.emit(Event{Kernel: kr.Kernel, Begin: &c})
+	case rec.Cell != nil && known(rec.Cell.Index):
+		done := matrix.CellRun{Cell: p.cells[rec.Cell.Index], Outcome: &rec.Cell.Outcome, Boot: len(kr.Boots)}
+		p.running = -1
+		p.finished++
+		slot := p.slots[rec.Cell.Index]
+		if slot < 0 {
+			kr.Repeats = append(kr.Repeats, done)
+			return
+		}
+		done.Ended = kr.Cells[slot].Ended
+		kr.Cells[slot] = done
+		r.emit(Event{Kernel: kr.Kernel, Cell: &done, Run: snapshot(kr)})
+	}
+}
+
+// logName is a file name for the console of a kernel's n-th boot, whatever the
+// kernel is called; the first has number 0.
+func logName(kernel string, n int) string {
+	safe := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.ContainsRune("._+-", c):
+			return c
+		}
+		return '_'
+	}, kernel)
+	number := ""
+	if n > 0 {
+		number = fmt.Sprintf(".%d", n+1)
+	}
+	return strings.TrimLeft(safe, ".") + number + ".console.log"
+}
