@@ -124,7 +124,7 @@ func (c *Cache) Entry(ctx context.Context, kind, key string, fill func(tmp strin
 	if err := os.RemoveAll(dir); err != nil {
 		return "", fmt.Errorf("remove a damaged cache entry: %w", err)
 	}
-	tmp, release, err := c.temp()
+	tmp, release, err := c.Temp()
 	if err != nil {
 		return "", err
 	}
@@ -185,10 +185,10 @@ func (c *Cache) path(kind, key string) string { return filepath.Join(c.dir, kind
 // comes between making and locking it.
 const tempTries = 10
 
-// temp makes a directory and locks it; release removes what is left of it. If
+// Temp makes a directory and locks it; release removes what is left of it. If
 // this process dies, the lock goes with it and the next sweep removes the
 // directory. Process ids would not do: a cache may be shared with containers.
-func (c *Cache) temp() (dir string, release func(), err error) {
+func (c *Cache) Temp() (dir string, release func(), err error) {
 	for range tempTries {
 		if dir, err = os.MkdirTemp(filepath.Join(c.dir, "tmp"), "entry-"); err != nil {
 			break

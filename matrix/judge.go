@@ -45,7 +45,29 @@ func Judge(run KernelRun, s Sampling, cat Catalog) []Verdict {
 			}
 		}
 	}
+	for i, c := range run.Cells {
+		if v := &j.verdicts[i]; v.Kind != VerdictError {
+			v.Footnotes = append(v.Footnotes, splatNotes(c.Splats)...)
+		}
+	}
 	return j.verdicts[:planned]
+}
+
+// splatNotes are the footnotes about trouble in the kernel's log: how much of
+// which kind, and the first line of each.
+func splatNotes(splats []Splat) []string {
+	count := map[string]int{}
+	for _, s := range splats {
+		count[s.Kind]++
+	}
+	var notes []string
+	for _, s := range splats {
+		if n := count[s.Kind]; n > 0 {
+			notes = append(notes, fmt.Sprintf("%d × %s in the kernel's log: %s", n, s.Kind, s.Line))
+			count[s.Kind] = 0
+		}
+	}
+	return notes
 }
 
 type judge struct {

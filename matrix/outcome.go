@@ -82,6 +82,9 @@ type Outcome struct {
 	Setup      time.Duration `json:"setup"`                 // making and ordering groups, placing marks
 	Elapsed    time.Duration `json:"elapsed"`               // trials only
 	FirstStale time.Duration `json:"first_stale,omitempty"` // from the first trial; 0 where none was stale
+	// KernelLog has the first lines that the kernel logged meanwhile, warnings
+	// and worse.
+	KernelLog []string `json:"kernel_log,omitempty"`
 }
 
 // Order is the order in which the order witness saw its two events.

@@ -50,6 +50,12 @@ type Boot struct {
 	End         string        `json:"end"`                   // done, panic, deadline, …
 }
 
+// Splat is a line of a kernel's log that tells of trouble.
+type Splat struct {
+	Kind string `json:"kind"` // panic, oops, BUG, WARNING, hung task, lockup, RCU stall, OOM
+	Line string `json:"line"` // as the kernel wrote it, without its time stamp
+}
+
 // CellRun is one cell's answer: an outcome or the reason for having none.
 type CellRun struct {
 	Cell    Cell     `json:"cell"`
@@ -57,6 +63,8 @@ type CellRun struct {
 	Error   *Failure `json:"error,omitempty"`
 	// Boot is the index in KernelRun.Boots of the boot that gave the outcome.
 	Boot int `json:"boot,omitempty"`
+	// Splats are the signs of trouble in the kernel's log while the cell ran.
+	Splats []Splat `json:"splats,omitempty"`
 	// Ended are the failures of the boots that ended while this cell ran.
 	Ended []Failure `json:"ended,omitempty"`
 }

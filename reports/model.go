@@ -29,13 +29,15 @@ const ExitInterrupted = 130
 // Report is everything that a run learned, raw and derived. All durations are
 // nanoseconds in JSON, all rates are in [0, 1].
 type Report struct {
-	Schema   int        `json:"schema"`
-	Tool     Tool       `json:"tool"`
-	State    State      `json:"state"`
-	Started  time.Time  `json:"started"`
-	Finished time.Time  `json:"finished"` // or, while it runs, the time of the last save
-	Matrix   MatrixFile `json:"matrix"`
-	Host     Host       `json:"host"`
+	Schema   int       `json:"schema"`
+	Tool     Tool      `json:"tool"`
+	State    State     `json:"state"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"` // or, while it runs, the time of the last save
+	// Earlier is the time spent before the run was resumed, the last time.
+	Earlier time.Duration `json:"earlier,omitempty"`
+	Matrix  MatrixFile    `json:"matrix"`
+	Host    Host          `json:"host"`
 
 	Gate     Gate             `json:"gate"`     // derived
 	Findings []matrix.Finding `json:"findings"` // derived
@@ -126,6 +128,7 @@ type Input struct {
 	State    State
 	Started  time.Time
 	Finished time.Time
+	Earlier  time.Duration // see Report
 	Host     Host
 	Spec     *matrix.Spec
 	Catalog  matrix.Catalog
@@ -140,8 +143,9 @@ func Build(in Input) *Report {
 		Schema: Schema, Tool: in.Tool, State: in.State,
 		// Without the monotonic reading, and as they will be read again.
 		Started: in.Started.Round(0).UTC(), Finished: in.Finished.Round(0).UTC(),
-		Matrix: MatrixFile{Name: in.Spec.Name, Path: in.Spec.Path, SHA256: in.Spec.Hash},
-		Host:   in.Host, Sampling: in.Spec.Sampling,
+		Earlier: in.Earlier,
+		Matrix:  MatrixFile{Name: in.Spec.Name, Path: in.Spec.Path, SHA256: in.Spec.Hash},
+		Host:    in.Host, Sampling: in.Spec.Sampling,
 		Watches: watchesOf(in), Expect: rulesOf(in.Spec.Expect),
 		Kernels: slices.Clone(in.Runs),
 	}

@@ -19,7 +19,7 @@ type Timing struct {
 }
 
 func timingOf(r *Report) Timing {
-	t := Timing{Wall: r.Finished.Sub(r.Started)}
+	t := Timing{Wall: r.Earlier + r.Finished.Sub(r.Started)}
 	for _, k := range r.Kernels {
 		t.Fetch += k.Fetch
 		for _, b := range k.Boots {

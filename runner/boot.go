@@ -308,10 +308,10 @@ func (b *boot) explain(ctx context.Context, v *vm, err error) *matrix.Failure {
 	return f
 }
 
-func (b *boot) splat() (Splat, bool) {
+func (b *boot) splat() (matrix.Splat, bool) {
 	file, err := os.Open(b.log)
 	if err != nil {
-		return Splat{}, false
+		return matrix.Splat{}, false
 	}
 	defer file.Close()
 	return worst(scanConsole(file))

@@ -5,13 +5,9 @@ import (
 	"io"
 	"regexp"
 	"strings"
-)
 
-// Splat is a line of a console log that tells of trouble.
-type Splat struct {
-	Kind string // panic, oops, BUG, WARNING, hung task, lockup, RCU stall, OOM
-	Line string // as the kernel wrote it, without its time stamp
-}
+	"kqual/matrix"
+)
 
 // splatPatterns are tried in order; the first that matches a line names it.
 var splatPatterns = []struct {
@@ -37,8 +33,8 @@ var timestamp = regexp.MustCompile(`^(<\d+>)?\[ *\d+\.\d+\](\[ *[TC]\d+\])? `)
 const maxConsoleLine = 4096
 
 // scanConsole finds the trouble in a console log, in order.
-func scanConsole(r io.Reader) []Splat {
-	var splats []Splat
+func scanConsole(r io.Reader) []matrix.Splat {
+	var splats []matrix.Splat
 	br := bufio.NewReaderSize(r, maxConsoleLine)
 	for {
 		line, isPrefix, err := br.ReadLine()
@@ -49,18 +45,25 @@ func scanConsole(r io.Reader) []Splat {
 		for isPrefix && err == nil { // the rest of an over-long line
 			_, isPrefix, err = br.ReadLine()
 		}
-		for _, p := range splatPatterns {
-			if p.re.MatchString(text) {
-				splats = append(splats, Splat{Kind: p.kind, Line: text})
-				break
-			}
+		if s, ok := splatOf(text); ok {
+			splats = append(splats, s)
 		}
 	}
 }
 
+// splatOf says what trouble a line without its time stamp tells of, if any.
+func splatOf(text string) (matrix.Splat, bool) {
+	for _, p := range splatPatterns {
+		if p.re.MatchString(text) {
+			return matrix.Splat{Kind: p.kind, Line: text}, true
+		}
+	}
+	return matrix.Splat{}, false
+}
+
 // worst returns the splat that ended a boot: a panic if there is one, else the
 // last oops or lockup; ok is false where nothing fatal was found.
-func worst(splats []Splat) (s Splat, ok bool) {
+func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 	for _, s := range splats {
 		if s.Kind == "panic" {
 			return s, true
@@ -72,5 +75,5 @@ func worst(splats []Splat) (s Splat, ok bool) {
 			return splats[i], true
 		}
 	}
-	return Splat{}, false
+	return matrix.Splat{}, false
 }

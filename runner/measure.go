@@ -26,6 +26,9 @@ const (
 // kernel down costs that cell: the others go on in a fresh boot, and the cell
 // gets a second chance after them.
 func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.KernelRun) error {
+	if len(planBoot(kr).cells) == 0 { // an earlier run has it all
+		return nil
+	}
 	dir, err := os.MkdirTemp(r.tmp, "kernel-")
 	if err != nil {
 		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
@@ -170,6 +173,11 @@ func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
 		r.emit(Event{Kernel: kr.Kernel, Begin: &c})
 	case rec.Cell != nil && known(rec.Cell.Index):
 		done := matrix.CellRun{Cell: p.cells[rec.Cell.Index], Outcome: &rec.Cell.Outcome, Boot: len(kr.Boots)}
+		for _, line := range rec.Cell.Outcome.KernelLog {
+			if s, ok := splatOf(line); ok {
+				done.Splats = append(done.Splats, s)
+			}
+		}
 		p.running = -1
 		p.finished++
 		slot := p.slots[rec.Cell.Index]

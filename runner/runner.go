@@ -28,6 +28,9 @@ type Config struct {
 	Guest    string // program to run as PID 1; empty for this one
 	Accel    string // overrides the matrix: auto, kvm, tcg; empty does not
 	Jobs     int    // machines at a time; 0 chooses by the host's CPUs
+	// Earlier is what an unfinished run of the same matrix has measured: its
+	// outcomes are kept where the kernel is still the same.
+	Earlier []matrix.KernelRun
 	// OnEvent is told how the run goes on; calls do not overlap.
 	OnEvent func(Event)
 }
@@ -57,11 +60,11 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	if err := os.MkdirAll(cfg.LogDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the log directory: %w", err)
 	}
-	tmp, err := os.MkdirTemp("", "kqual-run-")
+	tmp, release, err := cfg.Cache.Temp() // it goes, even if this process is killed
 	if err != nil {
-		return nil, fmt.Errorf("make a temporary directory: %w", err)
+		return nil, err
 	}
-	defer os.RemoveAll(tmp)
+	defer release()
 	disks, err := makeDisks(ctx, cfg.Plan, tmp)
 	if err != nil {
 		return nil, err
@@ -200,6 +203,7 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 	err := f.err
 	if err == nil {
 		kr.Provenance = f.image.Provenance
+		Adopt(kr, r.cfg.Earlier)
 		err = r.measure(ctx, f, slot, kr)
 	}
 	if err != nil {

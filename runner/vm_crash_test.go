@@ -32,6 +32,7 @@ filesystems: [tmpfs]
 scenarios: [unlink]
 watches:
   - {name: IN_DELETE, inotify: [IN_DELETE]}
+  - {name: warns, inotify: [IN_DELETE, IN_MASK_ADD]}
   - {name: panics, inotify: [IN_DELETE, IN_ONLYDIR]}
   - {name: nlink, inotify: [IN_DELETE], check: nlink}
   - {name: hangs, inotify: [IN_DELETE, IN_MASK_CREATE]}
@@ -44,7 +45,7 @@ watches:
 	kr := runs[0]
 	verdicts := matrix.Judge(kr, cfg.Sampling, cat)
 	want := map[string]matrix.VerdictKind{
-		"IN_DELETE": matrix.VerdictAffected, "panics": matrix.VerdictError, "nlink": matrix.VerdictHolds,
+		"IN_DELETE": matrix.VerdictAffected, "warns": matrix.VerdictAffected, "panics": matrix.VerdictError, "nlink": matrix.VerdictHolds,
 		"hangs": matrix.VerdictError, "getdents": matrix.VerdictHolds,
 	}
 	for i, c := range kr.Cells {
@@ -57,11 +58,19 @@ watches:
 		}
 		t.Logf("%s: boot %d, %s", name, c.Boot, matrix.VerdictText(verdicts[i]))
 	}
-	if why := kr.Cells[1].Error; why == nil || !strings.Contains(why.Reason, "panic: Kernel panic - not syncing: IN_ONLYDIR was asked for") {
+	if why := kr.Cells[2].Error; why == nil || !strings.Contains(why.Reason, "panic: Kernel panic - not syncing: IN_ONLYDIR was asked for") {
 		t.Errorf("the panic is told as %+v", why)
 	}
-	if why := kr.Cells[3].Error; why == nil || !strings.Contains(why.Reason, "deadline: no record for") {
+	if why := kr.Cells[4].Error; why == nil || !strings.Contains(why.Reason, "deadline: no record for") {
 		t.Errorf("the hang is told as %+v", why)
+	}
+	if n := verdicts[1].Footnotes; len(n) != 1 || !strings.HasPrefix(n[0], "1 × WARNING in the kernel's log: WARNING: CPU: ") {
+		t.Errorf("the warning is told as %q", n)
+	}
+	for _, i := range []int{0, 3, 5} {
+		if n := verdicts[i].Footnotes; len(n) > 0 {
+			t.Errorf("%s: %q", kr.Cells[i].Cell.Watch.Name, n)
+		}
 	}
 	if len(kr.Boots) != 4 {
 		t.Errorf("%d boots, want one for each time that a culprit ran", len(kr.Boots))

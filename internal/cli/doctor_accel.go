@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"kqual/kernels"
 	"kqual/matrix"
@@ -38,11 +37,11 @@ func (d *doctor) accelerators(ctx context.Context, before []finding) []finding {
 			return fail("not tried: "+c.Name+" is missing", "")
 		}
 	}
-	p, err := d.prober(ctx)
+	p, release, err := d.prober(ctx)
 	if err != nil {
 		return fail("not tried: "+describe(err), "")
 	}
-	defer os.RemoveAll(p.Dir)
+	defer release()
 	some := false
 	for i, n := range names {
 		answer, err := p.Probe(ctx, n)
@@ -70,14 +69,14 @@ func (d *doctor) accelerators(ctx context.Context, before []finding) []finding {
 }
 
 // prober gets a kernel to probe with: the first of the matrix that can be had,
-// downloads before builds.
-func (d *doctor) prober(ctx context.Context) (runner.Prober, error) {
+// downloads before builds. release removes its temporary files.
+func (d *doctor) prober(ctx context.Context) (p runner.Prober, release func(), err error) {
 	if d.spec == nil {
-		return runner.Prober{}, errors.New("there is no matrix to take a kernel from")
+		return p, nil, errors.New("there is no matrix to take a kernel from")
 	}
 	cache, err := openCache()
 	if err != nil {
-		return runner.Prober{}, err
+		return p, nil, err
 	}
 	show := d.newProgress(0)
 	defer show.close()
@@ -97,13 +96,13 @@ func (d *doctor) prober(ctx context.Context) (runner.Prober, error) {
 		}
 	}
 	if img == nil {
-		return runner.Prober{}, first
+		return p, nil, first
 	}
-	dir, err := os.MkdirTemp("", "kqual-doctor-")
+	dir, release, err := cache.Temp()
 	if err != nil {
-		return runner.Prober{}, err
+		return p, nil, err
 	}
-	return runner.Prober{Image: img, Memory: runner.AccelMemory(cache.Dir()), Dir: dir}, nil
+	return runner.Prober{Image: img, Memory: runner.AccelMemory(cache.Dir()), Dir: dir}, release, nil
 }
 
 func fetchVerified(ctx context.Context, cache *kernels.Cache, k matrix.Kernel, show *progress) (*kernels.Image, error) {

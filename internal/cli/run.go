@@ -33,6 +33,7 @@ type runOptions struct {
 	asJSON  bool
 	accel   string
 	jobs    int
+	resume  bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -57,6 +58,7 @@ a second one kills kqual and its virtual machines at once.
 	f.StringVar(&o.dir, "out", defaultOut, "`DIR` for results.json, report.md and logs/")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON on standard output instead of the table")
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg (default: what the matrix says)")
+	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out: measure only cells without an answer")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "virtual machines at a time (default: what the host's CPUs allow)")
 	_ = cmd.RegisterFlagCompletionFunc("accel", cobra.FixedCompletions(accelerators, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -82,6 +84,13 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 		return err
 	}
 	defer unlock()
+	var known []matrix.KernelRun
+	var before time.Duration
+	if o.resume {
+		if known, before, err = earlier(o.dir, spec, plan); err != nil {
+			return err
+		}
+	}
 	cache, err := openCache()
 	if err != nil {
 		return err
@@ -92,7 +101,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 		path: filepath.Join(o.dir, resultsName), show: show,
 		input: reports.Input{
 			Tool: tool(), State: reports.StateRunning, Started: time.Now(), Host: host(),
-			Spec: spec, Catalog: catalog(), Runs: pending(plan),
+			Spec: spec, Catalog: catalog(), Runs: pending(plan, known), Earlier: before,
 		},
 	}
 	stopWatching := context.AfterFunc(ctx, func() {
@@ -101,7 +110,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	c.start()
 	runs, err := a.measure(ctx, runner.Config{
 		Plan: plan, Sampling: spec.Sampling, Cache: cache, CacheDir: cache.Dir(),
-		LogDir: filepath.Join(o.dir, logsName), Accel: o.accel, Jobs: o.jobs, OnEvent: c.event,
+		LogDir: filepath.Join(o.dir, logsName), Accel: o.accel, Jobs: o.jobs, Earlier: known, OnEvent: c.event,
 	})
 	stopWatching()
 	interrupted := ctx.Err() != nil
@@ -180,8 +189,9 @@ func openCache() (*kernels.Cache, error) {
 	return kernels.OpenCache(dir)
 }
 
-// pending are the kernel runs of a plan before anything is known.
-func pending(plan *matrix.Plan) []matrix.KernelRun {
+// pending are the kernel runs of a plan at the start. What an earlier run knows
+// stays in the results until its kernel's turn, so that no crash loses it.
+func pending(plan *matrix.Plan, known []matrix.KernelRun) []matrix.KernelRun {
 	var out []matrix.KernelRun
 	for _, k := range plan.Kernels {
 		run := matrix.KernelRun{
@@ -191,6 +201,12 @@ func pending(plan *matrix.Plan) []matrix.KernelRun {
 		for _, c := range k.Cells {
 			run.Cells = append(run.Cells, matrix.CellRun{Cell: c})
 		}
+		for _, old := range known {
+			if old.Kernel == run.Kernel {
+				run.Provenance = old.Provenance
+			}
+		}
+		runner.Adopt(&run, known)
 		out = append(out, run)
 	}
 	return out

@@ -105,7 +105,7 @@ func staleOutcome() *matrix.Outcome {
 // called after every cell; it may be nil.
 func fake(outcome func(matrix.Cell) *matrix.Outcome, after func(ctx context.Context, n int)) func(context.Context, runner.Config) ([]matrix.KernelRun, error) {
 	return func(ctx context.Context, cfg runner.Config) ([]matrix.KernelRun, error) {
-		runs := pending(cfg.Plan)
+		runs := pending(cfg.Plan, nil)
 		n := 0
 		stopped := &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"}
 		for i := range runs {
@@ -254,7 +254,7 @@ func TestResultsAreSavedCellByCell(t *testing.T) {
 func TestRunSaysWhyAKernelHasNoAnswer(t *testing.T) {
 	why := &matrix.Failure{Side: matrix.SideBoot, Reason: "panic: no init \x1b[2J", Log: "out/logs/a.log", Hint: "look at the log"}
 	b := newBench(t, func(_ context.Context, cfg runner.Config) ([]matrix.KernelRun, error) {
-		runs := pending(cfg.Plan)
+		runs := pending(cfg.Plan, nil)
 		for i := range runs {
 			runs[i].Error = why
 			cfg.OnEvent(runner.Event{Kernel: runs[i].Kernel, Run: &runs[i]})
@@ -305,4 +305,75 @@ func TestTwoRunsDoNotShareADirectory(t *testing.T) {
 	if code := b.run(context.Background()); code != exitOK {
 		t.Errorf("exit %d: %s", code, b.err.String())
 	}
+}
+
+func TestResumeMeasuresOnlyWhatHasNoAnswer(t *testing.T) {
+	b := newBench(t, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	b.app.measure = fake(func(matrix.Cell) *matrix.Outcome { return cleanOutcome() }, func(_ context.Context, n int) {
+		if n == 3 {
+			cancel()
+		}
+	})
+	withProvenance := func(measure func(context.Context, runner.Config) ([]matrix.KernelRun, error)) func(context.Context, runner.Config) ([]matrix.KernelRun, error) {
+		return func(ctx context.Context, cfg runner.Config) ([]matrix.KernelRun, error) {
+			runs, err := measure(ctx, cfg)
+			for i := range runs {
+				runs[i].Provenance.SHA256 = "of " + runs[i].Kernel
+			}
+			return runs, err
+		}
+	}
+	b.app.measure = withProvenance(b.app.measure)
+	if code := b.run(ctx); code != exitInterrupted {
+		t.Fatalf("exit %d, stderr:\n%s", code, b.err.String())
+	}
+	var known int
+	b.app.measure = withProvenance(func(ctx context.Context, cfg runner.Config) ([]matrix.KernelRun, error) {
+		runs := pending(cfg.Plan, cfg.Earlier)
+		for i := range runs {
+			for k := range runs[i].Cells {
+				if runs[i].Cells[k].Outcome != nil {
+					known++
+				} else {
+					runs[i].Cells[k].Outcome = cleanOutcome()
+				}
+			}
+			runs[i].Witnesses = []matrix.Witness{{Filesystem: "tmpfs", Kind: "unlink", Order: matrix.Late}}
+		}
+		return runs, nil
+	})
+	if code := b.run(context.Background(), "--resume"); code != exitOK {
+		t.Fatalf("exit %d, stderr:\n%s", code, b.err.String())
+	}
+	if known != 3 {
+		t.Errorf("%d outcomes were known, want 3", known)
+	}
+	if r := b.load(); r.State != reports.StateDone || len(r.Cells) != 4 || r.Earlier == 0 {
+		t.Errorf("state %s, %d cells, %v before", r.State, len(r.Cells), r.Earlier)
+	}
+}
+
+func TestResumeRefusesWhatIsNotTheSameRun(t *testing.T) {
+	b := newBench(t, fake(func(matrix.Cell) *matrix.Outcome { return cleanOutcome() }, nil))
+	refused := func(want string, args ...string) {
+		t.Helper()
+		before := b.err.String()
+		if code := b.run(context.Background(), append(args, "--resume")...); code != exitUsage {
+			t.Errorf("exit %d", code)
+		}
+		if said := strings.TrimPrefix(b.err.String(), before); !strings.Contains(said, want) {
+			t.Errorf("it said %q, want %q", said, want)
+		}
+	}
+	refused("there is no ")
+	if code := b.run(context.Background()); code != exitOK {
+		t.Fatalf("exit %d", code)
+	}
+	refused("is not selected now", "--only", "kernel=a")
+	if err := os.WriteFile(b.path("matrix.yaml"), []byte(smallMatrix+"# changed\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused("is of another ")
 }

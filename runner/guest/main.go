@@ -78,6 +78,7 @@ func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
 		cpus: cpus, sampling: plan.Sampling, pools: map[string]*pool{},
 		rng: rand.New(rand.NewPCG(plan.Seed, 0)),
 	}
+	log := openKernelLog()
 	for _, fs := range plan.Filesystems {
 		root, mountErr := mountFilesystem(fs)
 		if mountErr == nil {
@@ -103,6 +104,7 @@ func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
 			default:
 				out = m.cell(c, root)
 			}
+			out.KernelLog = log.take()
 			if err := w.Write(wire.Record{Cell: &wire.Cell{Index: i, Outcome: out}}); err != nil {
 				return err
 			}

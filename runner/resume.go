@@ -1,0 +1,30 @@
+package runner
+
+import (
+	"reflect"
+
+	"kqual/matrix"
+)
+
+// Adopt takes over what an earlier run measured of the same kernel in the same
+// machine: outcomes, with the boots and witnesses they rest on. Cells without
+// an outcome are measured again, errors included.
+func Adopt(kr *matrix.KernelRun, earlier []matrix.KernelRun) {
+	for _, old := range earlier {
+		if old.Kernel != kr.Kernel || old.Provenance.SHA256 == "" || old.Provenance.SHA256 != kr.Provenance.SHA256 || old.Machine != kr.Machine {
+			continue
+		}
+		known := map[string]matrix.CellRun{}
+		for _, c := range old.Cells {
+			if c.Outcome != nil {
+				known[c.Cell.ID()] = c
+			}
+		}
+		for i, c := range kr.Cells {
+			if k, ok := known[c.Cell.ID()]; ok && reflect.DeepEqual(k.Cell, c.Cell) {
+				kr.Cells[i] = k
+			}
+		}
+		kr.Boots, kr.Witnesses, kr.Repeats = old.Boots, old.Witnesses, old.Repeats
+	}
+}

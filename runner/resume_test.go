@@ -1,0 +1,50 @@
+package runner
+
+import (
+	"testing"
+
+	"kqual/matrix"
+)
+
+func TestOnlyTheSameKernelsOutcomesAreTakenOver(t *testing.T) {
+	answered := func() matrix.KernelRun {
+		kr := *halfway()
+		kr.Provenance.SHA256 = "aa"
+		kr.Cells[2].Error = &matrix.Failure{Reason: "lost channel"}
+		return kr
+	}
+	for name, c := range map[string]struct {
+		change func(now, old *matrix.KernelRun)
+		want   int
+	}{
+		"the same":           {func(_, _ *matrix.KernelRun) {}, 1},
+		"another image":      {func(now, _ *matrix.KernelRun) { now.Provenance.SHA256 = "bb" }, 0},
+		"unknown image":      {func(now, old *matrix.KernelRun) { now.Provenance.SHA256, old.Provenance.SHA256 = "", "" }, 0},
+		"another machine":    {func(now, _ *matrix.KernelRun) { now.Machine.VCPUs = 4 }, 0},
+		"another kernel":     {func(_, old *matrix.KernelRun) { old.Kernel = "other" }, 0},
+		"other flags, alike": {func(now, _ *matrix.KernelRun) { now.Cells[0].Cell.Watch.Flags = nil }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := answered()
+			now := answered()
+			now.Boots = nil
+			for i := range now.Cells {
+				now.Cells[i] = matrix.CellRun{Cell: now.Cells[i].Cell}
+			}
+			c.change(&now, &old)
+			Adopt(&now, []matrix.KernelRun{old})
+			taken := 0
+			for _, cell := range now.Cells {
+				if cell.Outcome != nil {
+					taken++
+				}
+				if cell.Error != nil {
+					t.Errorf("%s keeps its error", cell.Cell.ID())
+				}
+			}
+			if taken != c.want || c.want > 0 && len(now.Boots) == 0 {
+				t.Errorf("%d outcomes and %d boots taken over, want %d", taken, len(now.Boots), c.want)
+			}
+		})
+	}
+}
