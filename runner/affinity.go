@@ -1,12 +1,12 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,13 +44,13 @@ func hostCPUs() []int {
 	return cpus
 }
 
-// settle puts the virtual CPUs of the QEMU whose pid stands in pidFile on the
-// host CPUs given, one each, and raises its autogroup. It returns when that is
+// settle puts the virtual CPUs of the QEMU with that -name on the host CPUs
+// given, one each, and raises its autogroup. It returns when that is
 // done, or settleTime is up.
-func settle(ctx context.Context, pidFile string, vcpus int, cpus []int) {
+func settle(ctx context.Context, name string, vcpus int, cpus []int) {
 	deadline := time.Now().Add(settleTime)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
-		if pid, ok := readPID(pidFile); ok {
+		if pid, ok := findQEMU(name); ok {
 			if os.Geteuid() == 0 {
 				_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(raceNice), 0)
 			}
@@ -62,13 +62,19 @@ func settle(ctx context.Context, pidFile string, vcpus int, cpus []int) {
 	}
 }
 
-func readPID(path string) (int, bool) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return 0, false
+// findQEMU finds the QEMU of that -name: its wrappers have it among their
+// arguments, too, until each becomes the next.
+func findQEMU(name string) (int, bool) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(data, []byte("\x00"+name)) || !bytes.HasPrefix(data, []byte(qemuProgram)) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		return pid, err == nil
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	return pid, err == nil
+	return 0, false
 }
 
 // pinThreads pins the threads that QEMU names "CPU 0/TCG" and so on

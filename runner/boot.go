@@ -109,7 +109,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 	}
 	return startVM(ctx, vmConfig{
 		accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
-		disks: disks, consoleLog: absolute(b.log), pidFile: absolute(filepath.Join(b.dir, "qemu.pid")), cpus: b.cpus,
+		disks: disks, consoleLog: absolute(b.log), cpus: b.cpus,
 	})
 }
 

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,10 +33,9 @@ type vmConfig struct {
 	machine    matrix.Machine
 	kernel     string // vmlinux with a PVH entry, or bzImage
 	initramfs  string
-	disks      []string // raw images, read-only to the guest's writes: they go to a snapshot
+	disks      []string // raw images; what the guest writes goes to a snapshot
 	consoleLog string   // ttyS0 is written here by QEMU itself
-	pidFile    string
-	cpus       []int // host CPUs for the virtual ones
+	cpus       []int    // host CPUs for the virtual ones
 }
 
 // vm is a running virtual machine.
@@ -71,18 +71,21 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	v := &vm{records: r, kill: cancel, ended: make(chan struct{}), output: &boundedText{}}
 	started := make(chan error)
+	name := fmt.Sprintf("kqual-%d-%08x", os.Getpid(), rand.Uint32())
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
 		defer close(v.ended)
-		machine, err := qemu.StartContext(ctx, qemu.ArchAMD64, v.options(cfg, w))
+		files := &handOver{}
+		machine, err := qemu.StartContext(ctx, qemu.ArchAMD64, v.options(cfg, name, w, files))
 		w.Close()
+		files.close()
 		if err != nil {
 			started <- fmt.Errorf("start QEMU: %w", err)
 			return
 		}
 		v.cmdline = machine.CmdlineQuoted()
 		started <- nil
-		settle(ctx, cfg.pidFile, cfg.machine.VCPUs, cfg.cpus)
+		settle(ctx, name, cfg.machine.VCPUs, cfg.cpus)
 		v.err = machine.Wait()
 	}()
 	if err := <-started; err != nil {
@@ -102,14 +105,15 @@ func (v *vm) stop() {
 
 // options fills in everything by itself: whatever VMTEST_* variables put in
 // before is dropped.
-func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
+func (v *vm) options(cfg vmConfig, name string, records *os.File, files *handOver) qemu.Fn {
 	return func(_ *qemu.IDAllocator, o *qemu.Options) error {
 		*o = qemu.Options{
-			QEMUCommand: wrapper() + qemuProgram,
-			Kernel:      cfg.kernel,
-			Initramfs:   cfg.initramfs,
+			QEMUCommand: wrapper(cfg.accel) + qemuProgram,
 			KernelArgs:  strings.Join(kernelArgs, " "),
 		}
+		files.add = o.AddFile
+		o.Kernel, o.Initramfs = files.open(cfg.kernel), files.open(cfg.initramfs)
+		console := files.create(cfg.consoleLog)
 		cpu := "host"
 		accel := AccelKVM
 		if cfg.accel == AccelTCG {
@@ -118,23 +122,24 @@ func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
 		}
 		fd := o.AddFile(records)
 		o.AppendQEMU(
-			"-name", "kqual,debug-threads=on", "-pidfile", cfg.pidFile,
+			"-name", name+",debug-threads=on",
 			"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 			"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
 			"-bios", "qboot.rom",
 			"-accel", accel, "-cpu", cpu,
 			"-smp", strconv.Itoa(cfg.machine.VCPUs), "-m", fmt.Sprintf("%dM", cfg.machine.Memory>>20),
-			"-chardev", "file,id=console,path="+qemuPath(cfg.consoleLog), "-serial", "chardev:console",
+			"-add-fd", fmt.Sprintf("fd=%d,set=1", console),
+			"-chardev", "file,id=console,path=/dev/fdset/1", "-serial", "chardev:console",
 			"-chardev", fmt.Sprintf("socket,id=records,fd=%d", fd), "-serial", "chardev:records",
 		)
 		for i, disk := range cfg.disks {
 			o.AppendQEMU(
-				"-drive", fmt.Sprintf("if=none,id=disk%d,format=raw,cache=unsafe,snapshot=on,file=%s", i, qemuPath(disk)),
+				"-drive", fmt.Sprintf("if=none,id=disk%d,format=raw,cache=unsafe,snapshot=on,file=%s", i, files.open(disk)),
 				"-device", fmt.Sprintf("virtio-blk-pci,drive=disk%d", i),
 			)
 		}
 		o.SerialOutput = append(o.SerialOutput, v.output)
-		return nil
+		return files.err
 	}
 }
 
@@ -143,9 +148,10 @@ func (v *vm) options(cfg vmConfig, records *os.File) qemu.Fn {
 const memoryDir = "/dev/shm"
 
 // wrapper starts QEMU in a session of its own (a Ctrl-C is for kqual alone),
-// with a parent-death signal and, for root, first in line.
-func wrapper() string {
-	w := "setsid setpriv --pdeathsig KILL -- "
+// with a parent-death signal and, for root, first in line and without root's
+// privileges.
+func wrapper(accel string) string {
+	w := "setsid setpriv " + dropOptions(accel) + "--pdeathsig KILL -- "
 	if err := unix.Access(memoryDir, unix.W_OK); err == nil {
 		w = "env TMPDIR=" + memoryDir + " " + w
 	}
@@ -154,9 +160,6 @@ func wrapper() string {
 	}
 	return w
 }
-
-// qemuPath doubles the commas of a path inside a QEMU option.
-func qemuPath(path string) string { return strings.ReplaceAll(path, ",", ",,") }
 
 // boundedText keeps the first part of what is written to it.
 type boundedText struct {

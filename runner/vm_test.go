@@ -269,6 +269,9 @@ func TestVMEachFaultIsToldApart(t *testing.T) {
 		within  time.Duration
 	}{
 		"panic":        {"quitter", nil, matrix.SideGuest, "panic: Kernel panic - not syncing: Attempted to kill init", 20 * time.Second},
+		"no memory":    {"eater", nil, matrix.SideGuest, "panic: Kernel panic - not syncing: ", 60 * time.Second},
+		"reboot":       {"rebooter", nil, matrix.SideGuest, "lost channel: the machine ended", 20 * time.Second},
+		"garbage":      {"babbler", nil, matrix.SideGuest, "garbage on the channel", 20 * time.Second},
 		"hang":         {"sleeper", func(b *boot) { b.firstRecord = 4 * time.Second }, matrix.SideBoot, "deadline: no record within 4s", 20 * time.Second},
 		"wrong kernel": {"guest", func(b *boot) { c := *img; c.Release = "9.9.9"; b.image = &c }, matrix.SideBoot, "wrong kernel", 20 * time.Second},
 		"QEMU refuses": {"guest", func(b *boot) { b.machine.VCPUs = 4096 }, matrix.SideHost, "QEMU: ", 20 * time.Second},
@@ -300,6 +303,15 @@ func TestVMEachFaultIsToldApart(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		if res := bootOnce(t, img, program(t, "guest"), nil); res.failure != nil || res.boot.End != "done" {
 			t.Errorf("a good boot failed: %v, end %q", res.failure, res.boot.End)
+		}
+	})
+	t.Run("flood", func(t *testing.T) {
+		res := bootOnce(t, img, program(t, "flooder"), nil)
+		if res.failure != nil || res.boot.End != "done" {
+			t.Errorf("a boot with a flooded console failed: %v, end %q", res.failure, res.boot.End)
+		}
+		if info, err := os.Stat(res.boot.ConsoleLog); err != nil || info.Size() < 1_000_000 {
+			t.Errorf("the console log: %v, %v", info, err)
 		}
 	})
 }
