@@ -22,6 +22,9 @@ func main() {
 	if os.Getpid() == 1 && os.Args[0] == "/init" {
 		guest.Main()
 	}
+	// The programs that make filesystems are in directories that the PATH of a
+	// plain Debian user does not have.
+	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
