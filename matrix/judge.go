@@ -101,7 +101,8 @@ func (j *judge) natural(o *Outcome) Verdict {
 	if n.Trials == 0 {
 		return Verdict{Kind: VerdictInconclusive, Hi: 1, Reason: cmp.Or(n.spoilt(), "no trial ran")}
 	}
-	v := Verdict{Kind: VerdictNatural, Of: n.Trials, Hi: RuledOut(tally(o.Blocks, unnoticedOfTrials), j.sampling.Confidence)}
+	v := Verdict{Kind: VerdictNatural, Of: n.Trials}
+	v.Lo, v.Hi = NaturalInterval(tally(o.Blocks, unnoticedOfTrials), j.sampling.Confidence)
 	v.Footnotes = n.notes()
 	if what := n.spoilt(); what != "" {
 		v.Footnotes = append(v.Footnotes, what)

@@ -13,12 +13,6 @@ type Rate struct {
 	Hi    float64 `json:"hi"`
 }
 
-func rateOf(blocks []Tally, confidence float64) Rate {
-	r := Rate{Count: sum(blocks).Count, Of: sum(blocks).Of}
-	r.Lo, r.Hi = Interval(blocks, confidence)
-	return r
-}
-
 // Numbers are what a measured cell says about its own evidence.
 type Numbers struct {
 	Trials    int     `json:"trials"`
@@ -113,7 +107,9 @@ func sensitivities(controls []Rule, runs []KernelRun, s Sampling, cat Catalog) m
 				continue
 			}
 			at := measuring{place{c.Cell.Filesystem, c.Cell.Scenario}, c.Cell.Watch.Source}
-			rate := rateOf(tally(c.Outcome.Blocks, unnoticedOfDecisive), s.Confidence)
+			blocks := tally(c.Outcome.Blocks, unnoticedOfDecisive)
+			rate := Rate{Count: sum(blocks).Count, Of: sum(blocks).Of}
+			rate.Lo, rate.Hi = Interval(blocks, s.Confidence)
 			if first, ok := out[at]; !ok || rate.Lo < first.Lo {
 				out[at] = Sensitivity{run.Kernel, rate}
 			}
@@ -134,6 +130,7 @@ func naturalRate(run KernelRun, c Cell, s Sampling, cat Catalog) *Rate {
 	if sum(blocks).Of == 0 {
 		return nil
 	}
-	r := rateOf(blocks, s.Confidence)
+	r := Rate{Count: sum(blocks).Count, Of: sum(blocks).Of}
+	r.Lo, r.Hi = NaturalInterval(blocks, s.Confidence)
 	return &r
 }

@@ -26,8 +26,9 @@ type simulation struct {
 	cells    int
 }
 
-// maxICC is the largest intraclass correlation that is simulated.
-const maxICC = 0.1
+// maxICC is the largest intraclass correlation that is simulated. Measured on
+// affected 5.10 with 4 extra groups, where one trial in forty is decisive: 0.28.
+const maxICC = 0.3
 
 func (s simulation) String() string {
 	return fmt.Sprintf("sensitivity %g, sentinel right in %g, spread %g, %g decisive", s.sensitivity, s.sentinel, s.spread, s.decisive)
@@ -225,7 +226,7 @@ func TestVerdictsKeepTheirLevelsOverSimulatedCells(t *testing.T) {
 func TestNaturalIntervalsKeepTheirLevels(t *testing.T) {
 	stopper := NewStopper(simulated, false, true)
 	for _, rate := range []float64{0.00002, 0.0001, 0.00025, 0.001, 0.01} {
-		for _, spread := range []float64{0, 1} {
+		for _, spread := range []float64{0, 1, naturalCV2} {
 			rng := rand.New(rand.NewPCG(3, uint64(rate*1e6)))
 			const cells = 200
 			missed, zero := 0, 0
@@ -238,7 +239,7 @@ func TestNaturalIntervalsKeepTheirLevels(t *testing.T) {
 					blocks = append(blocks, Block{Counts: Counts{Trials: n, Stale: stale}})
 				}
 				evidence := tally(blocks, unnoticedOfTrials)
-				lo, hi := Interval(evidence, simulated.Confidence)
+				lo, hi := NaturalInterval(evidence, simulated.Confidence)
 				switch {
 				case sum(evidence).Count == 0 && rate > hi:
 					zero++

@@ -47,7 +47,7 @@ const (
 
 // StaleTarget is the number of unnoticed stale opens at which an affected cell
 // stops: half of what the first blocks have to give. With all of 128 decisive
-// trials stale, the 95 % interval is [95.9 %, 100 %].
+// trials stale, the 95 % interval is [95.8 %, 100 %].
 const StaleTarget = firstBlocks * firstSize / 2
 
 // rareFactor bounds an affected cell with a low rate: it stops after this many
