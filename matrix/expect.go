@@ -14,7 +14,7 @@ const (
 	GateMet      GateState = "met"       // the verdict is one that the rule names
 	GateUnmet    GateState = "unmet"     // it is another one
 	GateNoAnswer GateState = "no answer" // error or inconclusive, and no rule names that
-	GateNoRule   GateState = "no rule"   // no rule matches: every answer is accepted
+	GateNoRule   GateState = "no rule"   // no rule matches, or it is a natural zero: every answer is accepted
 )
 
 // CellGate is one cell before the gate.
@@ -52,7 +52,8 @@ const (
 // returns them) with the expectations. The first matching rule decides. A cell
 // without a rule accepts every answer; a control accepts every answer too,
 // whatever the rules say of it. An error or inconclusive cell is no answer,
-// unless its rule names that verdict.
+// unless its rule names that verdict. A natural zero meets or fails no rule but
+// one that names it.
 func Gate(rules []Rule, runs []KernelRun, verdicts [][]Verdict) GateResult {
 	var g GateResult
 	var silent []string // kernels that have no cell at all
@@ -119,6 +120,7 @@ func gateCell(rules []Rule, c Cell, v Verdict) CellGate {
 	switch {
 	case g.Rule >= 0 && slices.Contains(rules[g.Rule].Verdict, v.Kind):
 		g.State = GateMet
+	case v.Kind == VerdictNatural: // never gates
 	case noAnswer:
 		g.State = GateNoAnswer
 		g.Text = got(v)

@@ -14,6 +14,7 @@ type FindingKind string
 const (
 	FindingAffected   FindingKind = "affected"   // a plain watch meets stale opens somewhere
 	FindingClean      FindingKind = "clean"      // a plain watch meets none anywhere
+	FindingNatural    FindingKind = "natural"    // a plain watch met none, at pressure 0
 	FindingBoundary   FindingKind = "boundary"   // a plain watch's answer changes between two versions
 	FindingMitigation FindingKind = "mitigation" // where another watch holds, fails or is not available
 	FindingNoAnswer   FindingKind = "no answer"  // a kernel with cells that have no answer
@@ -201,8 +202,12 @@ func (f *finder) plain(w Watch, g group) Finding {
 	if slices.Contains(g.kinds, VerdictAffected) {
 		out.Kind = FindingAffected
 	} else {
-		about = []VerdictKind{VerdictClean, VerdictHolds}
-		if !slices.Contains(g.kinds, VerdictClean) {
+		about = []VerdictKind{VerdictClean, VerdictHolds, VerdictNatural}
+		switch {
+		case slices.Contains(g.kinds, VerdictClean):
+		case slices.Contains(g.kinds, VerdictNatural):
+			out.Kind = FindingNatural
+		default:
 			out.Kind = FindingNoAnswer
 		}
 	}
@@ -210,6 +215,7 @@ func (f *finder) plain(w Watch, g group) Finding {
 	out.Text = fmt.Sprintf("%s on %s: %s", w.Name, g, f.where(g, nil, []said{
 		{"affected on %s", []VerdictKind{VerdictAffected}},
 		{"clean (below " + escape(percent(f.sampling.DetectionLimit)) + ") on %s", []VerdictKind{VerdictClean, VerdictHolds}},
+		{"nothing stale at the natural rate on %s", []VerdictKind{VerdictNatural}},
 		{"not available on %s", []VerdictKind{VerdictUnsupported}},
 		{"no answer on %s", []VerdictKind{VerdictInconclusive, VerdictError}},
 	}))
@@ -230,6 +236,7 @@ func (f *finder) mitigation(w Watch, g group) (Finding, bool) {
 			{"holds on %s", []VerdictKind{VerdictHolds}},
 			{"fails on %s", []VerdictKind{VerdictAffected}},
 			{"clean on %s, where its plain watch is not affected", []VerdictKind{VerdictClean}},
+			{"nothing stale at the natural rate on %s", []VerdictKind{VerdictNatural}},
 			{"not available on %s", []VerdictKind{VerdictUnsupported}},
 			{"no answer on %s", []VerdictKind{VerdictInconclusive, VerdictError}},
 		})),

@@ -20,12 +20,16 @@ const FootnoteEarly = "early order"
 // fixed kernel.
 const FootnoteLate = "late order"
 
+// FootnoteNatural marks an affected cell of a natural scenario: its rate is of
+// all trials, and what an unmodified application meets.
+const FootnoteNatural = "natural rate"
+
 // Judge turns what one kernel's guests reported into verdicts: one per
 // run.Cells entry, in the same order.
 func Judge(run KernelRun, s Sampling, cat Catalog) []Verdict {
 	planned := len(run.Cells)
 	run.Cells = slices.Concat(run.Cells, run.Repeats)
-	j := judge{run: run, sampling: s, cat: cat, needed: Needed(s.DetectionLimit, s.Confidence), plainAffected: map[int]bool{}}
+	j := judge{run: run, sampling: s, cat: cat, plainAffected: map[int]bool{}}
 	j.verdicts = make([]Verdict, len(run.Cells))
 	j.counted = make([]bool, len(run.Cells))
 	// What a cell says by itself comes first; what rests on other cells needs
@@ -74,7 +78,6 @@ type judge struct {
 	run           KernelRun
 	sampling      Sampling
 	cat           Catalog
-	needed        int
 	verdicts      []Verdict
 	counted       []bool       // Measured, with counts that agree with each other
 	plainAffected map[int]bool // boots in which some plain watch is affected, on any filesystem
@@ -102,26 +105,54 @@ func (j *judge) alone(c CellRun) (v Verdict, counted bool) {
 	case o.Status != Measured:
 		return Verdict{Kind: VerdictError, Reason: fmt.Sprintf("the guest reports an unknown status %q", o.Status)}, false
 	}
-	if what := o.Counts.fault(); what != "" {
+	if what := o.fault(); what != "" {
 		return Verdict{Kind: VerdictError, Reason: "the guest's counts contradict each other: " + what}, false
 	}
-	if o.Counts.Unnoticed() > 0 {
-		return j.affected(c), true
+	natural := j.cat.Scenarios[c.Cell.Scenario].Natural
+	switch {
+	case o.Counts.Unnoticed() > 0:
+		return j.affected(c, natural), true
+	case natural:
+		return j.natural(o), true
 	}
 	return Verdict{}, true
 }
 
+// natural is the verdict where a natural scenario met no stale open: a rate to
+// show and nothing to rely on, since nothing says how close the reader came.
+func (j *judge) natural(o *Outcome) Verdict {
+	n := o.Counts
+	if n.Trials == 0 {
+		return Verdict{Kind: VerdictInconclusive, Hi: 1, Reason: cmp.Or(n.spoilt(), "no trial ran")}
+	}
+	v := Verdict{Kind: VerdictNatural, Of: n.Trials}
+	v.Lo, v.Hi = NaturalInterval(tally(o.Blocks, unnoticedOfTrials), j.sampling.Confidence)
+	v.Footnotes = n.notes()
+	if what := n.spoilt(); what != "" {
+		v.Footnotes = append(v.Footnotes, what)
+	}
+	return v
+}
+
 // affected is the verdict where a stale open went unnoticed, whatever the
 // order witness says.
-func (j *judge) affected(c CellRun) Verdict {
+func (j *judge) affected(c CellRun, natural bool) Verdict {
 	n := c.Outcome.Counts
-	v := Verdict{Kind: VerdictAffected, Count: n.UnnoticedDecisive(), Of: n.Decisive}
-	if v.Count == 0 {
-		v.Count, v.Of = n.Unnoticed(), n.Trials
-		v.Reason = "of all trials; none of the stale opens was in a decisive one"
-		v.Lo, v.Hi = FixedInterval(v.Count, v.Of, j.sampling.Confidence)
-	} else {
-		v.Lo, v.Hi = Interval(v.Count, v.Of, j.sampling.Confidence, c.Outcome.Stop)
+	v := Verdict{Kind: VerdictAffected}
+	blocks := tally(c.Outcome.Blocks, unnoticedOfDecisive)
+	if natural || n.UnnoticedDecisive() == 0 {
+		blocks = tally(c.Outcome.Blocks, unnoticedOfTrials)
+		if natural {
+			v.Footnotes = append(v.Footnotes, FootnoteNatural)
+		} else {
+			v.Reason = "of all trials; none of the stale opens was in a decisive one"
+		}
+	}
+	evidence := sum(blocks)
+	v.Count, v.Of = evidence.Count, evidence.Of
+	v.Lo, v.Hi = Interval(blocks, j.sampling.Confidence)
+	if used := effectiveBlocks(blocks); used < minSpread {
+		v.Footnotes = append(v.Footnotes, fmt.Sprintf("proven, and the rate rests on too few trials: worth %.1f blocks, %d make an interval", used, MinBlocks))
 	}
 	if w := j.witness(c.Cell); w.Order == Late {
 		v.Footnotes = append(v.Footnotes, FootnoteLate)
@@ -141,10 +172,13 @@ func (j *judge) zero(i int) Verdict {
 	plain := j.plainOf(i)
 
 	v := Verdict{Of: n.Decisive, Footnotes: n.notes()}
+	decisive := tally(c.Outcome.Blocks, unnoticedOfDecisive)
+	evidence := decisive
 	if recognises && (n.Stale > 0 || plain.state == plainIsAffected) {
 		v.Of = n.Stale
+		evidence = tally(c.Outcome.Blocks, unnoticedOfStale)
 	}
-	v.Hi = RuledOut(v.Of, j.sampling.Confidence)
+	v.Hi = RuledOut(evidence, j.sampling.Confidence)
 	inconclusive := func(format string, args ...any) Verdict {
 		v.Kind, v.Reason = VerdictInconclusive, fmt.Sprintf(format, args...)
 		return v
@@ -156,9 +190,9 @@ func (j *judge) zero(i int) Verdict {
 	isPlain := j.plain(c.Cell)
 	if plain.state == plainIsAffected && !isPlain {
 		switch {
-		case recognises && n.Stale < j.needed:
-			return inconclusive("all of %d stale opens recognised, %d needed to rule out %s", n.Stale, j.needed, percent(j.sampling.DetectionLimit))
-		case !recognises && n.Decisive < j.needed:
+		case recognises && !j.enough(evidence):
+			return inconclusive("all of %d stale opens recognised, %s", n.Stale, j.lacking(evidence))
+		case !recognises && !j.enough(evidence):
 			return inconclusive("%s", j.tooFew(c.Outcome))
 		}
 		v.Kind = VerdictHolds
@@ -167,7 +201,7 @@ func (j *judge) zero(i int) Verdict {
 	if n.Stale > 0 { // all recognised, and no affected plain watch to hold against
 		return inconclusive("all of %d stale opens recognised, but %s", n.Stale, plain.why())
 	}
-	if n.Decisive < j.needed {
+	if !j.enough(decisive) {
 		return inconclusive("%s", j.tooFew(c.Outcome))
 	}
 	if plain.state == plainIsAffected {
@@ -208,6 +242,20 @@ func (j *judge) clean(c CellRun, v Verdict, plain plainWatch) Verdict {
 	return v
 }
 
+// enough says whether a zero in the blocks rules out the detection limit.
+func (j *judge) enough(blocks []Tally) bool {
+	return rulesOut(blocks, j.sampling.DetectionLimit, j.sampling.Confidence)
+}
+
+// lacking says what a zero in the blocks lacks.
+func (j *judge) lacking(blocks []Tally) string {
+	needed, limit := Needed(j.sampling.DetectionLimit, j.sampling.Confidence), percent(j.sampling.DetectionLimit)
+	if used := effectiveBlocks(blocks); sum(blocks).Of >= needed {
+		return fmt.Sprintf("worth %.1f blocks of trials, more needed to rule out %s", used, limit)
+	}
+	return fmt.Sprintf("%d needed to rule out %s", needed, limit)
+}
+
 // tooFew says which evidence is missing.
 func (j *judge) tooFew(o *Outcome) string {
 	n := o.Counts
@@ -222,8 +270,8 @@ func (j *judge) tooFew(o *Outcome) string {
 	case o.Stop == StopFutile:
 		why = "; at this yield max_time would not do, raise it or the pressure"
 	}
-	return fmt.Sprintf("0 stale in %d decisive of %d trials, %d needed to rule out %s%s",
-		n.Decisive, n.Trials, j.needed, percent(j.sampling.DetectionLimit), why)
+	return fmt.Sprintf("0 stale in %d decisive of %d trials, %s%s",
+		n.Decisive, n.Trials, j.lacking(tally(o.Blocks, unnoticedOfDecisive)), why)
 }
 
 // plainState is what the plain watches beside a cell amount to.
@@ -309,6 +357,23 @@ func (r Refusal) String() string {
 		s += " " + r.Flag
 	}
 	return s + ": " + r.Errno
+}
+
+// fault says how an outcome's counts contradict each other, or "".
+func (o *Outcome) fault() string {
+	if what := o.Counts.fault(); what != "" {
+		return what
+	}
+	for i, b := range o.Blocks {
+		if what := b.fault(); what != "" {
+			return fmt.Sprintf("block %d has %s", i+1, what)
+		}
+	}
+	if all := total(o.Blocks); all != o.Counts {
+		return fmt.Sprintf("the blocks have %s and %d stale opens, the cell %d and %d",
+			plural(all.Trials, "trial"), all.Stale, o.Counts.Trials, o.Counts.Stale)
+	}
+	return ""
 }
 
 // fault says how counts contradict each other, or "".

@@ -27,15 +27,15 @@ type Counts struct {
 	// Stale counts opens that found the dead file, its content verified,
 	// decisive or not; StaleDecisive those of decisive trials.
 	Stale         int `json:"stale"`
-	StaleDecisive int `json:"stale_decisive"`
+	StaleDecisive int `json:"stale_decisive,omitempty"`
 	// Recognised counts stale opens that the check told to be stale.
-	Recognised         int `json:"recognised"`
-	RecognisedDecisive int `json:"recognised_decisive"`
-	Lost               int `json:"lost"`       // the event never came
-	Duplicates         int `json:"duplicates"` // further events for a name already reported
-	Overflows          int `json:"overflows"`  // queue overflow events; such a trial counts nowhere else
-	Foreign            int `json:"foreign"`    // the open succeeded on something else than the victim
-	FalseAlarms        int `json:"false_alarms"`
+	Recognised         int `json:"recognised,omitempty"`
+	RecognisedDecisive int `json:"recognised_decisive,omitempty"`
+	Lost               int `json:"lost,omitempty"`       // the event never came
+	Duplicates         int `json:"duplicates,omitempty"` // further events for a name already reported
+	Overflows          int `json:"overflows,omitempty"`  // queue overflow events; such a trial counts nowhere else
+	Foreign            int `json:"foreign,omitempty"`    // the open succeeded on something else than the victim
+	FalseAlarms        int `json:"false_alarms,omitempty"`
 }
 
 // Add adds o to c, field by field.

@@ -169,6 +169,7 @@ type (
 		Filesystems []at[string] `yaml:"filesystems" kqual:"required"`
 		Scenarios   []at[string] `yaml:"scenarios" kqual:"required"`
 		Watches     []yaml.Node  `yaml:"watches" kqual:"required"`
+		Controls    []fileRule   `yaml:"controls"`
 		Expect      []fileRule   `yaml:"expect"`
 	}
 	fileMachine struct {
@@ -236,8 +237,12 @@ func (p *parser) root(node *yaml.Node) {
 			s.Watches = append(s.Watches, w)
 		}
 	}
+	for i, r := range f.Controls {
+		p.control(r, index("controls", i))
+	}
+	p.contradictions()
 	for i, r := range f.Expect {
-		p.rule(r, index("expect", i))
+		s.Expect = append(s.Expect, p.rule(r, index("expect", i)))
 	}
 }
 

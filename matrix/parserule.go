@@ -13,13 +13,13 @@ func reflectOf(p any) reflect.Value { return reflect.ValueOf(p).Elem() }
 // VerdictKinds lists the verdicts, the firm ones first.
 func VerdictKinds() []VerdictKind {
 	return []VerdictKind{
-		VerdictAffected, VerdictHolds, VerdictClean, VerdictUnsupported, VerdictInconclusive, VerdictError,
+		VerdictAffected, VerdictHolds, VerdictClean, VerdictUnsupported, VerdictNatural, VerdictInconclusive, VerdictError,
 	}
 }
 
-// rule checks one expectation against the matrix, whose kernels, filesystems,
-// scenarios and watches have been decoded.
-func (p *parser) rule(f fileRule, path string) {
+// rule checks one expectation or control against the matrix, whose kernels,
+// filesystems, scenarios and watches have been decoded.
+func (p *parser) rule(f fileRule, path string) Rule {
 	r := Rule{
 		Kernel: f.Kernel.Value, Filesystem: f.Filesystem.Value, Scenario: f.Scenario.Value, Watch: f.Watch.Value,
 		Why: f.Why.Value, Line: f.line,
@@ -46,7 +46,59 @@ func (p *parser) rule(f fileRule, path string) {
 	p.patterns("filesystem", path+".filesystem", f.Filesystem, p.spec.Filesystems)
 	p.patterns("scenario", path+".scenario", f.Scenario, p.spec.Scenarios)
 	p.patterns("watch", path+".watch", f.Watch, watchNames(p.spec, p.cat))
-	p.spec.Expect = append(p.spec.Expect, r)
+	return r
+}
+
+// control checks one control: an expectation about plain watches, so that a
+// kernel and a watch must be named, of one verdict.
+func (p *parser) control(f fileRule, path string) {
+	r := p.rule(f, path)
+	for _, required := range []struct {
+		key      string
+		patterns at[texts]
+	}{{keyKernel, f.Kernel}, {keyWatch, f.Watch}} {
+		if required.patterns.Line == 0 {
+			p.problem(f.line, path+"."+required.key, "is missing; name the %s whose answer is known", required.key)
+		}
+	}
+	switch {
+	case r.CanControl():
+		p.spec.Controls = append(p.spec.Controls, r)
+	case len(r.Verdict) == len(f.Verdict.Value) && len(r.Verdict) > 0:
+		p.problem(f.Verdict.Line, path+".verdict", "is %s; a control must be %s or %s", listed(f.Verdict.Value), VerdictAffected, VerdictClean)
+	}
+}
+
+// contradictions reports controls that want two verdicts of the same cell.
+func (p *parser) contradictions() {
+	for i, r := range p.spec.Controls {
+		for _, first := range p.spec.Controls[:i] {
+			if first.must() == r.must() {
+				continue
+			}
+			if c, ok := p.common(first, r); ok {
+				p.problem(r.Line, "controls", "%s must be %s here and %s on line %d; narrow one of them", c, r.must(), first.must(), first.Line)
+				return
+			}
+		}
+	}
+}
+
+// common finds a cell of the matrix that both rules are about.
+func (p *parser) common(a, b Rule) (id string, ok bool) {
+	for _, k := range p.spec.Kernels {
+		for _, fs := range p.spec.Filesystems {
+			for _, sc := range p.spec.Scenarios {
+				for _, w := range watchNames(p.spec, p.cat) {
+					c := Cell{Kernel: k.Name, Filesystem: fs, Scenario: sc, Watch: Watch{Name: w}}
+					if a.Matches(c) && b.Matches(c) {
+						return c.ID(), true
+					}
+				}
+			}
+		}
+	}
+	return "", false
 }
 
 // patterns reports the patterns that match none of the matrix's names.

@@ -14,11 +14,18 @@ type Plan struct {
 	// NoEvent are selected cells that are not planned, because the watch's mask
 	// has none of the scenario's deciding events.
 	NoEvent []Cell
+	// NoPlace are selected cells that are not planned, because the scenario
+	// makes no sense on the filesystem.
+	NoPlace []Cell
+	// NoControl has one line per control of the matrix of which no cell is
+	// planned. Such a run says less: nothing in it shows what the host can see.
+	NoControl []string
 	// Stray has one line per pattern of the selection that matches nothing in
 	// the matrix: a typing error, most likely, that other patterns hide.
 	Stray []string
 
 	sampling Sampling
+	expect   []Rule
 	cat      Catalog
 }
 
@@ -44,7 +51,7 @@ func (p *Plan) Cells() int {
 // control: without it nothing could be said to hold. A selection that leaves
 // no cell is an error.
 func NewPlan(spec *Spec, cat Catalog, sel Selection) (*Plan, error) {
-	p := &Plan{sampling: spec.Sampling, cat: cat, Stray: sel.stray(spec)}
+	p := &Plan{sampling: spec.Sampling, expect: spec.Expect, cat: cat, Stray: sel.stray(spec)}
 	for i, k := range spec.Kernels {
 		kp := KernelPlan{Kernel: k, Index: i}
 		for _, fs := range spec.Filesystems {
@@ -59,6 +66,7 @@ func NewPlan(spec *Spec, cat Catalog, sel Selection) (*Plan, error) {
 	if len(p.Kernels) == 0 {
 		return nil, p.nothing()
 	}
+	p.NoControl = missingControls(spec.Controls, p.Kernels)
 	return p, nil
 }
 
@@ -69,6 +77,10 @@ func (p *Plan) nothing() error {
 		c := p.NoEvent[0]
 		return fmt.Errorf("no cell to run: %s has no event that tells of scenario %s; add one to its mask or choose another scenario",
 			c.Watch.Name, c.Scenario)
+	case len(p.NoPlace) > 0:
+		c := p.NoPlace[0]
+		return fmt.Errorf("no cell to run: scenario %s does not happen on %s, which has %s; add one of these to scenarios or choose another filesystem",
+			c.Scenario, c.Filesystem, listed(p.cat.Filesystems[c.Filesystem].Scenarios))
 	case len(p.Stray) > 0:
 		return fmt.Errorf("the selection leaves no cell: %s", strings.Join(p.Stray, "; "))
 	}
@@ -83,6 +95,10 @@ func (p *Plan) group(spec *Spec, sel Selection, at Cell) []Cell {
 	for _, w := range spec.Watches {
 		at.Watch = w
 		if !sel.Selects(at) {
+			continue
+		}
+		if !happensOn(p.cat, at.Scenario, at.Filesystem) {
+			p.NoPlace = append(p.NoPlace, at)
 			continue
 		}
 		if !tellsOf(p.cat, at.Scenario, w) {
@@ -107,6 +123,12 @@ func (p *Plan) group(spec *Spec, sel Selection, at Cell) []Cell {
 		}
 	}
 	return append(controls, cells...)
+}
+
+// happensOn says whether the scenario makes sense on the filesystem.
+func happensOn(cat Catalog, scenario, filesystem string) bool {
+	only := cat.Filesystems[filesystem].Scenarios
+	return only == nil || slices.Contains(only, scenario)
 }
 
 // tellsOf says whether w is told of the scenario's deciding event.

@@ -18,6 +18,7 @@ type Spec struct {
 	Filesystems []string // names in Catalog.Filesystems
 	Scenarios   []string // names in Catalog.Scenarios
 	Watches     []Watch
+	Controls    []Rule // cells whose answer is known; see CheckControls
 	Expect      []Rule // first match wins
 }
 

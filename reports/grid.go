@@ -177,6 +177,8 @@ func explain(footnote string) string {
 		return footnote + ": the kernel tells of the removal before it is done, yet nothing stale could be opened"
 	case matrix.FootnoteLate:
 		return footnote + ": the order witness saw the order of a fixed kernel, yet the dead file was opened"
+	case matrix.FootnoteNatural:
+		return footnote + ": of all trials, without extra groups: what an unmodified application meets"
 	}
 	return footnote
 }
@@ -212,9 +214,10 @@ func (g *grid) legend(s matrix.Sampling) [][2]string {
 		show          bool
 		term, meaning string
 	}{
-		{g.seen.kinds[matrix.VerdictAffected], "STALE n/m [lo, hi]", "n of m decisive trials opened the deleted file unnoticed; " + confidence + " interval of the rate"},
+		{g.seen.kinds[matrix.VerdictAffected], "STALE n/m [lo, hi]", "n of m decisive trials opened the deleted file unnoticed; " + confidence + " interval of the rate, by blocks"},
 		{g.seen.kinds[matrix.VerdictHolds], "holds 0/n", "0 of n went unnoticed, while the plain watch beside it is affected"},
 		{g.seen.kinds[matrix.VerdictClean], "clean <r (0/n)", "0 of n decisive trials were stale; a rate of r is ruled out at " + confidence},
+		{g.seen.kinds[matrix.VerdictNatural], "natural 0/n", "0 of n trials were stale at the rate that an unmodified application meets; no verdict, and no expectation fails by it"},
 		{g.seen.kinds[matrix.VerdictUnsupported], "n/a ERRNO", "the kernel refused the watch or lacks the filesystem"},
 		{g.seen.kinds[matrix.VerdictInconclusive], "?", "inconclusive: too little evidence, see the note"},
 		{g.seen.kinds[matrix.VerdictError], "error", "no answer, see the note"},

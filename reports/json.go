@@ -89,6 +89,11 @@ func decode(data []byte) (*Report, error) {
 	if s := r.Sampling; !(s.DetectionLimit > 0 && s.DetectionLimit < 1 && s.Confidence > 0.5 && s.Confidence < 1) {
 		return nil, fmt.Errorf("sampling is out of range: detection limit %g, confidence %g", s.DetectionLimit, s.Confidence)
 	}
+	for _, c := range matrixRules(r.Controls) {
+		if !c.CanControl() {
+			return nil, fmt.Errorf("a control must have %q; it must be affected or clean", c.Verdict)
+		}
+	}
 	r.derive()
 	return r, nil
 }

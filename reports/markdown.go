@@ -27,6 +27,7 @@ func renderMarkdown(w io.Writer, r *Report, _ Options) error {
 	g := r.arrange()
 	m.printf("# %s\n\n", md(r.Matrix.Name))
 	m.printf("**%s:** %s (exit %d)\n", gateWord(r), md(r.shortWhy()), r.Gate.Exit)
+	m.trust(r)
 	for _, b := range g.blocks {
 		m.printf("\n## %s/%s\n\n", md(b.filesystem), md(b.scenario))
 		if err := m.block(b); err != nil {
@@ -42,6 +43,9 @@ func renderMarkdown(w io.Writer, r *Report, _ Options) error {
 	}
 	m.list("Findings", findingTexts(r))
 	m.list("Not as expected", r.disagreements())
+	if err := m.numbers(r); err != nil {
+		return err
+	}
 	if err := m.kernels(r); err != nil {
 		return err
 	}
@@ -169,6 +173,7 @@ func (m *markdown) howMeasured(r *Report) {
 			"detection limit %s at %s, at most %s of trials for a cell, %s (pressure)",
 			share(r.Sampling.DetectionLimit), share(r.Sampling.Confidence), seconds(r.Sampling.MaxTime), pressure,
 		)},
+		{"Intervals", "exact (Clopper–Pearson) for as many independent trials as the blocks are worth (Korn–Graubard); a zero's bound allows for blocks that differ as much as draws from an exponential distribution"},
 		{"Matrix", fmt.Sprintf("%s, sha256 %s", r.Matrix.Path, r.Matrix.SHA256[:min(shortHash, len(r.Matrix.SHA256))])},
 		{"Host", fmt.Sprintf("Linux %s, %s, %s", r.Host.Kernel, plural(r.Host.CPUs, "CPU"), r.Host.CPUModel)},
 		{"Machines", fmt.Sprintf("QEMU %s, %s", strings.Join(r.QEMU, " and "), strings.Join(r.Accels, " and "))},

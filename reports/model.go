@@ -39,16 +39,20 @@ type Report struct {
 	Matrix  MatrixFile    `json:"matrix"`
 	Host    Host          `json:"host"`
 
-	Gate     Gate             `json:"gate"`     // derived
-	Findings []matrix.Finding `json:"findings"` // derived
-	Cells    []Cell           `json:"cells"`    // derived; kernels by version, then as planned
-	Missing  []string         `json:"missing"`  // derived: IDs of planned cells that nothing is known of
-	Accels   []string         `json:"accels"`   // derived: accelerators that kernels ran with, sorted
-	QEMU     []string         `json:"qemu"`     // derived: QEMU versions, sorted
-	Timing   Timing           `json:"timing"`   // derived
+	Gate Gate `json:"gate"` // derived
+	// ControlCheck says whether the host can be trusted; derived.
+	ControlCheck matrix.ControlCheck `json:"control_check"`
+	Findings     []matrix.Finding    `json:"findings"` // derived
+	Cells        []Cell              `json:"cells"`    // derived; kernels by version, then as planned
+	Missing      []string            `json:"missing"`  // derived: IDs of planned cells that nothing is known of
+	Accels       []string            `json:"accels"`   // derived: accelerators that kernels ran with, sorted
+	QEMU         []string            `json:"qemu"`     // derived: QEMU versions, sorted
+	Timing       Timing              `json:"timing"`   // derived
 
 	Sampling matrix.Sampling    `json:"sampling"`
-	Watches  []Watch            `json:"watches"` // those with a cell, in the order of the matrix
+	Watches  []Watch            `json:"watches"`  // those with a cell, in the order of the matrix
+	Natural  []string           `json:"natural"`  // scenarios with a cell that are natural, sorted; see matrix.Scenario
+	Controls []Rule             `json:"controls"` // see matrix.CheckControls
 	Expect   []Rule             `json:"expect"`
 	Kernels  []matrix.KernelRun `json:"kernels"` // raw, by version
 }
@@ -103,6 +107,7 @@ type Cell struct {
 	Gate       matrix.GateState `json:"gate"`
 	GateText   string           `json:"gate_text,omitempty"`
 	Failure    *matrix.Failure  `json:"failure,omitempty"` // why there is no answer
+	Numbers    *matrix.Numbers  `json:"numbers,omitempty"` // what the evidence is worth; nil where nothing was measured
 }
 
 // ID names the cell as matrix.Cell does.
@@ -146,7 +151,8 @@ func Build(in Input) *Report {
 		Earlier: in.Earlier,
 		Matrix:  MatrixFile{Name: in.Spec.Name, Path: in.Spec.Path, SHA256: in.Spec.Hash},
 		Host:    in.Host, Sampling: in.Spec.Sampling,
-		Watches: watchesOf(in), Expect: rulesOf(in.Spec.Expect),
+		Watches: watchesOf(in), Natural: naturalOf(in),
+		Controls: rulesOf(in.Spec.Controls), Expect: rulesOf(in.Spec.Expect),
 		Kernels: slices.Clone(in.Runs),
 	}
 	r.derive()
@@ -162,9 +168,11 @@ func (r *Report) derive() {
 	for i, run := range answered {
 		verdicts[i] = matrix.Judge(run, r.Sampling, cat)
 	}
-	gate := matrix.Gate(r.rules(), answered, verdicts)
+	controls := matrixRules(r.Controls)
+	r.ControlCheck, verdicts = matrix.CheckControls(controls, answered, verdicts)
+	gate := matrix.Gate(matrixRules(r.Expect), answered, verdicts)
 	r.Findings = append([]matrix.Finding{}, matrix.Find(answered, verdicts, r.Sampling, cat)...)
-	r.Cells = r.cells(answered, gate)
+	r.Cells = r.cells(answered, gate, matrix.CellNumbers(controls, answered, r.Sampling, cat))
 	r.Gate = r.gate(gate)
 	r.Timing = timingOf(r)
 	r.Accels, r.QEMU = []string{}, []string{}
@@ -198,15 +206,16 @@ func (r *Report) answered() []matrix.KernelRun {
 	return out
 }
 
-func (r *Report) cells(runs []matrix.KernelRun, gate matrix.GateResult) []Cell {
+func (r *Report) cells(runs []matrix.KernelRun, gate matrix.GateResult, numbers [][]*matrix.Numbers) []Cell {
 	cells := make([]Cell, 0, len(gate.Cells))
-	for _, run := range runs {
-		for _, c := range run.Cells {
+	for i, run := range runs {
+		for k, c := range run.Cells {
 			g := gate.Cells[len(cells)]
 			cell := Cell{
 				Kernel: c.Cell.Kernel, Filesystem: c.Cell.Filesystem, Scenario: c.Cell.Scenario,
 				Watch: c.Cell.Watch.Name, Control: c.Cell.Watch.Control,
 				Verdict: g.Verdict, Text: matrix.VerdictText(g.Verdict), Gate: g.State, GateText: g.Text,
+				Numbers: numbers[i][k],
 			}
 			if g.Verdict.Kind == matrix.VerdictError {
 				cell.Failure = cmp.Or(c.Error, failureOf(c, run))
@@ -271,11 +280,29 @@ func watchesOf(in Input) []Watch {
 	return out
 }
 
+// naturalOf lists the natural scenarios that have a cell.
+func naturalOf(in Input) []string {
+	out := []string{}
+	for _, run := range in.Runs {
+		for _, c := range run.Cells {
+			if in.Catalog.Scenarios[c.Cell.Scenario].Natural {
+				out = insert(out, c.Cell.Scenario)
+			}
+		}
+	}
+	return out
+}
+
 // catalog is the part of the registries that judging needs, as it was when the
 // run was made: a later kqual may know other flags and checks.
 func (r *Report) catalog() matrix.Catalog {
 	plain := map[string]bool{}
-	cat := matrix.Catalog{EventSources: map[string]matrix.EventSource{}, Checks: map[string]matrix.Check{}}
+	cat := matrix.Catalog{
+		EventSources: map[string]matrix.EventSource{}, Checks: map[string]matrix.Check{}, Scenarios: map[string]matrix.Scenario{},
+	}
+	for _, name := range r.Natural {
+		cat.Scenarios[name] = matrix.Scenario{Name: name, Natural: true}
+	}
 	for _, w := range r.Watches {
 		plain[w.Name] = w.Plain
 		cat.Checks[w.Check] = matrix.Check{Name: w.Check, Recognises: w.Recognises}
@@ -294,9 +321,9 @@ func rulesOf(rules []matrix.Rule) []Rule {
 	return out
 }
 
-func (r *Report) rules() []matrix.Rule {
-	out := make([]matrix.Rule, len(r.Expect))
-	for i, e := range r.Expect {
+func matrixRules(rules []Rule) []matrix.Rule {
+	out := make([]matrix.Rule, len(rules))
+	for i, e := range rules {
 		out[i] = matrix.Rule(e)
 	}
 	return out

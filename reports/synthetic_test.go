@@ -48,16 +48,29 @@ var (
 	allWatches = []matrix.Watch{controlFAN, plainIN, exclIN, nlinkIN, dentsIN, targetFAN}
 )
 
+// measured is an outcome whose trials are spread over equal blocks.
 func measured(c matrix.Counts, stop matrix.StopReason) *matrix.Outcome {
-	return &matrix.Outcome{
-		Status: matrix.Measured, Counts: c, Stop: stop,
-		Setup: 120 * time.Millisecond, Elapsed: 300 * time.Millisecond,
-		Blocks: []matrix.Block{{Counts: c, Groups: 65, Sentinel: 40, Setup: 120 * time.Millisecond, Elapsed: 300 * time.Millisecond}},
+	const n = 8
+	o := &matrix.Outcome{Status: matrix.Measured, Counts: c, Stop: stop}
+	for i := range n {
+		part := func(all int) int { return all*(i+1)/n - all*i/n }
+		var b matrix.Counts // from the innermost to the outermost
+		b.RecognisedDecisive = part(c.RecognisedDecisive)
+		b.StaleDecisive = b.RecognisedDecisive + part(c.StaleDecisive-c.RecognisedDecisive)
+		b.Decisive = b.StaleDecisive + part(c.Decisive-c.StaleDecisive)
+		b.Contested = b.Decisive + part(c.Contested-c.Decisive)
+		b.Trials = b.Contested + part(c.Trials-c.Contested)
+		b.Recognised, b.Stale, b.FalseAlarms = b.RecognisedDecisive, b.StaleDecisive, part(c.FalseAlarms)
+		bl := matrix.Block{Counts: b, Groups: 65, Sentinel: 38, Setup: 15 * time.Millisecond, Elapsed: 36 * time.Millisecond}
+		o.Blocks = append(o.Blocks, bl)
+		o.Setup += bl.Setup
+		o.Elapsed += bl.Elapsed
 	}
+	return o
 }
 
 func fixed() *matrix.Outcome {
-	return measured(matrix.Counts{Trials: 3310, Contested: 3200, Decisive: 2995}, matrix.StopRuledOut)
+	return measured(matrix.Counts{Trials: 4030, Contested: 3920, Decisive: 3700}, matrix.StopRuledOut)
 }
 
 func stale(count, decisive int) *matrix.Outcome {
@@ -119,8 +132,8 @@ func synthetic() Input {
 		"tmpfs": {noFID, fixed(), fixed(), fixed(), fixed(), noFID}, "ext4": allFixed,
 	})
 	affected := kernelRun(4, "v5.10-affected", "build", "5.10.223-1", "5.10.223-kqual", matrix.Early, map[string]answers{
-		"tmpfs": {noFID, stale(128, 128), stale(128, 131), recognised(2995), fixed(), noFID},
-		"ext4":  {stale(128, 129), stale(128, 128), stale(5, 2995), recognised(2995), fixed(), noGroup},
+		"tmpfs": {noFID, stale(128, 128), stale(128, 131), recognised(3700), fixed(), noFID},
+		"ext4":  {stale(128, 129), stale(128, 128), stale(5, 3700), recognised(3700), fixed(), noGroup},
 	})
 	affected.Provenance.Details = map[string]string{matrix.DetailPatches: "affected"}
 	deb12 := kernelRun(1, "debian-12", "debian", "6.1.140-1", "6.1.0-37-cloud-amd64", matrix.Late, map[string]answers{
@@ -128,7 +141,7 @@ func synthetic() Input {
 		"ext4": {
 			fixed(), fixed(),
 			measured(matrix.Counts{Trials: 9000, Contested: 900, Decisive: 310}, matrix.StopMaxTime),
-			fixed(), measured(matrix.Counts{Trials: 5000, Contested: 4000, Decisive: 3000, FalseAlarms: 3}, matrix.StopRuledOut), fixed(),
+			fixed(), measured(matrix.Counts{Trials: 5000, Contested: 4000, Decisive: 3720, FalseAlarms: 3}, matrix.StopRuledOut), fixed(),
 		},
 	})
 	deb13 := kernelRun(2, "debian-13", "debian", "6.12.43-1", "6.12.43+deb13-cloud-amd64", matrix.Late, map[string]answers{
@@ -137,7 +150,7 @@ func synthetic() Input {
 	})
 	early := kernelRun(6, "v6.18-early", "build", "6.18~rc3", "6.18.0-rc3", matrix.Early, map[string]answers{
 		"tmpfs": {fixed(), fixed(), fixed(), fixed(), fixed(), fixed()},
-		"ext4":  {stale(128, 128), stale(128, 128), fixed(), recognised(2995), fixed(), recognised(2995)},
+		"ext4":  {stale(128, 128), stale(128, 128), fixed(), recognised(3700), fixed(), recognised(3700)},
 	})
 	broken := kernelRun(7, hostileKernel, "file", "", "", "", map[string]answers{"tmpfs": {}, "ext4": {}})
 	broken.Boots[0] = matrix.Boot{
@@ -159,6 +172,10 @@ func synthetic() Input {
 			Version: 1, Name: "synthetic <matrix>",
 			Sampling: matrix.Sampling{Pressure: matrix.PressureAuto, DetectionLimit: 0.001, Confidence: 0.95, MaxTime: 20 * time.Second},
 			Watches:  allWatches[1:],
+			Controls: []matrix.Rule{
+				{Kernel: []string{"v5.10-affected"}, Watch: []string{"IN_DELETE"}, Verdict: []matrix.VerdictKind{matrix.VerdictAffected}, Why: "49246466a989", Line: 27},
+				{Kernel: []string{"debian-12"}, Watch: []string{"IN_DELETE"}, Verdict: []matrix.VerdictKind{matrix.VerdictClean}, Why: "a37d9a17f099", Line: 28},
+			},
 			Expect: []matrix.Rule{
 				{Kernel: []string{"v5.10-affected"}, Watch: []string{"IN_DELETE", "IN_DELETE+EXCL_UNLINK"}, Verdict: []matrix.VerdictKind{matrix.VerdictAffected}, Why: "49246466a989", Line: 30},
 				{Filesystem: []string{"tmpfs"}, Kernel: []string{"debian-11", "v5.10-*"}, Watch: []string{"FAN_*"}, Verdict: []matrix.VerdictKind{matrix.VerdictUnsupported}, Why: "no f_fsid", Line: 31},

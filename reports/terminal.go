@@ -31,6 +31,7 @@ var kindStyles = map[matrix.VerdictKind]string{
 	matrix.VerdictHolds:        styleGreen,
 	matrix.VerdictClean:        styleGreen,
 	matrix.VerdictUnsupported:  styleDim,
+	matrix.VerdictNatural:      styleDim,
 	matrix.VerdictInconclusive: styleYellow,
 	matrix.VerdictError:        styleYellow,
 }
@@ -49,6 +50,7 @@ func renderTerminal(w io.Writer, r *Report, o Options) error {
 	g := r.arrange()
 	name := Printable(r.Matrix.Name)
 	t.WriteString(strings.Replace(fill(name+headline(r), "", o.Width), name, t.paint(styleBold, name), 1))
+	t.trust(r)
 	for _, b := range g.blocks {
 		t.line("")
 		t.line(t.paint(styleBold, Printable(b.filesystem)+"/"+Printable(b.scenario)))

@@ -48,6 +48,9 @@ type jsonPlan struct {
 	Kernels []jsonKernel `json:"kernels"`
 	Cells   []jsonCell   `json:"cells"`
 	NoEvent []jsonCell   `json:"no_event"`
+	NoPlace []jsonCell   `json:"no_place"`
+	// NoControl has one line per control of which no cell is planned.
+	NoControl []string `json:"no_control"`
 }
 
 type jsonKernel struct {
@@ -72,7 +75,8 @@ func planReport(spec *matrix.Spec, p *matrix.Plan) jsonPlan {
 	out := jsonPlan{
 		Matrix: spec.Name, Path: spec.Path, SHA256: spec.Hash, Boots: cost.Boots,
 		Likely: int64(cost.Likely), AtMost: int64(cost.Upper),
-		Cells: []jsonCell{}, NoEvent: jsonCells(p.NoEvent),
+		Cells: []jsonCell{}, NoEvent: jsonCells(p.NoEvent), NoPlace: jsonCells(p.NoPlace),
+		NoControl: append([]string{}, p.NoControl...),
 	}
 	for i, k := range p.Kernels {
 		c := cost.Kernels[i]
@@ -112,6 +116,13 @@ func printPlan(w io.Writer, spec *matrix.Spec, p *matrix.Plan) error {
 	}
 	printCells(&b, "Cells", planned)
 	printCells(&b, "No such event: the watch is not told of the scenario, so it is not run", p.NoEvent)
+	printCells(&b, "No such scenario: it does not happen on the filesystem, so it is not run", p.NoPlace)
+	for i, c := range p.NoControl {
+		if i == 0 {
+			b.WriteString("\nNo cell of these controls: nothing in this run shows what the host can see\n")
+		}
+		fmt.Fprintf(&b, "  %s\n", reports.Printable(c))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

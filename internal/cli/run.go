@@ -79,6 +79,9 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, c := range plan.NoControl {
+		a.say("kqual: warning: no cell of a control is selected: %s; nothing else shows what this host can see", reports.Printable(c))
+	}
 	unlock, err := claim(o.dir)
 	if err != nil {
 		return err

@@ -89,15 +89,20 @@ func (b *bench) load() *reports.Report {
 }
 
 func cleanOutcome() *matrix.Outcome {
-	return &matrix.Outcome{
-		Status: matrix.Measured, Counts: matrix.Counts{Trials: 3100, Contested: 3050, Decisive: 2995},
-		Stop: matrix.StopRuledOut, Setup: 200 * time.Millisecond, Elapsed: 600 * time.Millisecond,
-	}
+	return inBlocks(4, matrix.Counts{Trials: 1200, Contested: 1180, Decisive: 1150}, matrix.StopRuledOut)
 }
 
 func staleOutcome() *matrix.Outcome {
-	o := cleanOutcome()
-	o.Counts, o.Stop = matrix.Counts{Trials: 130, Contested: 129, Decisive: 128, Stale: 128, StaleDecisive: 128}, matrix.StopAffected
+	return inBlocks(8, matrix.Counts{Trials: 17, Contested: 16, Decisive: 16, Stale: 16, StaleDecisive: 16}, matrix.StopAffected)
+}
+
+// inBlocks is an outcome of so many blocks of c each.
+func inBlocks(blocks int, c matrix.Counts, stop matrix.StopReason) *matrix.Outcome {
+	o := &matrix.Outcome{Status: matrix.Measured, Stop: stop, Setup: 200 * time.Millisecond, Elapsed: 600 * time.Millisecond}
+	for range blocks {
+		o.Blocks = append(o.Blocks, matrix.Block{Counts: c, Groups: 65, Sentinel: 38})
+		o.Counts.Add(c)
+	}
 	return o
 }
 
@@ -155,11 +160,11 @@ func TestRunPrintsTheTableAndSavesReports(t *testing.T) {
 		}
 	}
 	want := `a: download a (3.1 MB)
-a 6.1.0-a tmpfs/unlink IN_DELETE: clean <0.1 % (0/2995)  0.8 s
-a 6.1.0-a tmpfs/unlink IN_DELETE+nlink: clean <0.1 % (0/2995)  0.8 s
+a 6.1.0-a tmpfs/unlink IN_DELETE: clean <0.1 % (0/4600)  0.8 s
+a 6.1.0-a tmpfs/unlink IN_DELETE+nlink: clean <0.1 % (0/4600)  0.8 s
 b: download b (3.1 MB)
-b 6.1.0-b tmpfs/unlink IN_DELETE: clean <0.1 % (0/2995)  0.8 s
-b 6.1.0-b tmpfs/unlink IN_DELETE+nlink: clean <0.1 % (0/2995)  0.8 s
+b 6.1.0-b tmpfs/unlink IN_DELETE: clean <0.1 % (0/4600)  0.8 s
+b 6.1.0-b tmpfs/unlink IN_DELETE+nlink: clean <0.1 % (0/4600)  0.8 s
 `
 	if got := b.err.String(); got != want {
 		t.Errorf("stderr is\n%swant\n%s", got, want)

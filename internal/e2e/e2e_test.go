@@ -112,9 +112,16 @@ func TestVMTheDefaultMatrixShowsTheRegressionAndWhatHolds(t *testing.T) {
 		t.Fatalf("exit %d; it said:\n%s", code, stderr)
 	}
 	dir := filepath.Join(copied, "out")
+	r := load(t, dir)
+	if c := r.ControlCheck; c.Cells != 4 || c.Passed != 4 {
+		t.Errorf("controls %+v; want 4 cells that pass", c)
+	}
 	got := map[string]matrix.Verdict{}
-	for _, c := range load(t, dir).Cells {
+	for _, c := range r.Cells {
 		got[c.ID()] = c.Verdict
+		if c.Numbers != nil && c.Numbers.Blocks < matrix.MinBlocks {
+			t.Errorf("%s rests on %d blocks", c.ID(), c.Numbers.Blocks)
+		}
 	}
 	for kernel, filesystems := range want {
 		for fs, verdicts := range filesystems {

@@ -15,13 +15,12 @@ const (
 	// maxPressure is where auto stops raising.
 	maxPressure = 384
 	// enoughDecisive is the share of decisive trials below which auto raises
-	// the pressure.
-	enoughDecisive = 0.8
-	// yieldSample is the number of trials after which a block's yield is judged.
+	// the pressure. Twice the groups make a trial 1.3 to 2 times as long, so
+	// that they pay only where less than half of the trials are decisive.
+	enoughDecisive = 0.5
+	// yieldSample is the number of trials after which the yield is judged, in
+	// blocks of at least as many; the first ones are shorter and add up.
 	yieldSample = 48
-	// blocksPerCell spreads a cell's trials: they cluster in time, and each
-	// block draws its own groups.
-	blocksPerCell = 4
 	// sentinelShare is the sentinel's place in the order of telling, as a share
 	// of all groups: what comes after it is the time left for the open.
 	sentinelShare = 0.6
@@ -67,14 +66,14 @@ func (m *machine) measure(c matrix.Cell, root string) (matrix.Outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	stopper := matrix.Stopper{
-		Needed:     matrix.Needed(m.sampling.DetectionLimit, m.sampling.Confidence),
-		Recognises: ck.Recognises,
-		MaxTime:    m.sampling.MaxTime,
-	}
+	stopper := matrix.NewStopper(m.sampling, ck.Recognises, sc.Natural)
+	var sample matrix.Counts
 	for out.Stop == "" {
-		if err := m.block(&out, p, src, sc, ck, c.Watch, root, stopper); err != nil {
+		if err := m.block(&out, p, src, sc, ck, c.Watch, root, stopper, &sample); err != nil {
 			return out, err
+		}
+		if out.Stop == "" {
+			out.Stop = stopper.Stop(out.Blocks)
 		}
 	}
 	return out, nil
@@ -127,15 +126,20 @@ func (m *machine) tryMark(p *pool, w matrix.Watch, root string) error {
 	return p.groups[0].unmark()
 }
 
-// block runs one block of trials and adds it to out.
-func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenario, ck check, w matrix.Watch, root string, stopper matrix.Stopper) error {
+// block runs one block of trials, with a directory and groups of its own, and
+// adds it to out. sample are the trials since the pressure was last judged.
+func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenario, ck check, w matrix.Watch, root string, stopper matrix.Stopper, sample *matrix.Counts) error {
 	begin := time.Now()
 	d, err := newDir(root, "b")
 	if err != nil {
 		return err
 	}
 	defer d.remove()
-	groups := p.draw(m.rng, p.current)
+	extra := p.current
+	if sc.Natural {
+		extra = 0 // what an unmodified application meets
+	}
+	groups := p.draw(m.rng, extra)
 	for _, g := range groups {
 		if err := g.mark(w, d.path); err != nil {
 			return err
@@ -163,13 +167,14 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		out.Setup += bl.Setup
 	}()
 
-	// The last block goes on until the stopper is content; the others make room
-	// when their share of the evidence is in.
-	share := float64(len(out.Blocks)+1) / blocksPerCell
+	if sample.Trials >= yieldSample {
+		*sample = matrix.Counts{} // judged, once in a block
+	}
 	before := out.Counts
 	spent := out.Elapsed
 	start := time.Now()
-	for out.Stop == "" {
+	for !stopper.Full(len(out.Blocks), bl.Counts) {
+		was := bl.Counts
 		if err := b.trial(&bl.Counts); err != nil {
 			return err
 		}
@@ -183,26 +188,23 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		if stale == 0 && out.Counts.Stale > 0 {
 			out.FirstStale = out.Elapsed
 		}
-		out.Stop = stopper.Stop(out.Counts, out.Elapsed)
-		if out.Stop != "" {
-			break
-		}
-		progress := stopper.Progress(out.Counts)
-		if futile(progress, out.Elapsed, stopper.MaxTime) {
+		sample.Trials += bl.Trials - was.Trials
+		sample.Decisive += bl.Decisive - was.Decisive
+		switch {
+		case out.Elapsed >= stopper.MaxTime:
+			out.Stop = matrix.StopMaxTime
+			return nil
+		case futile(stopper.Progress(out.Counts), out.Elapsed, stopper.MaxTime):
 			out.Stop = matrix.StopFutile
-			break
-		}
-		if bl.Trials == yieldSample && m.raise(p, bl.Counts) {
-			break
-		}
-		if share < 1 && progress >= share {
-			break
+			return nil
+		case sample.Trials == yieldSample && bl.Trials > was.Trials && !sc.Natural && m.raise(p, *sample):
+			return nil
 		}
 	}
 	return nil
 }
 
-// raise raises the pool's pressure where too few trials of a block were
+// raise raises the pool's pressure where too few trials of a sample were
 // decisive, and says whether it did.
 func (m *machine) raise(p *pool, c matrix.Counts) bool {
 	if m.sampling.Pressure != matrix.PressureAuto || m.cpus == 1 {

@@ -1,0 +1,112 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+
+	"kqual/matrix"
+)
+
+// trust is what a reader must know of the host before any verdict: one line per
+// thing, the failed controls first. bad is how many of them are bad news.
+func trust(r *Report) (lines []string, bad int) {
+	c := r.ControlCheck
+	for _, state := range []struct {
+		failed bool
+		what   string
+	}{
+		{c.Blind, "BLIND: a cell that must be affected is not, so this host may miss the race"},
+		{c.Noisy, "NOISY: a cell that must be clean is affected, so this host may show a race that is none"},
+	} {
+		if state.failed {
+			lines = append(lines, fmt.Sprintf("%s; %s on failed controls and became inconclusive", state.what, rests(c.Overruled)))
+		}
+	}
+	lines = append(lines, c.Failed...)
+	for _, m := range c.Missing {
+		lines = append(lines, "no answer from a control: "+m+"; nothing else shows what this host can see there")
+	}
+	bad = len(lines)
+	if c.Passed > 0 {
+		lines = append(lines, fmt.Sprintf("controls: %d of %s came out as they must", c.Passed, plural(c.Cells, "cell")))
+	}
+	return lines, bad
+}
+
+func rests(verdicts int) string {
+	if verdicts == 1 {
+		return "1 verdict rested"
+	}
+	return fmt.Sprintf("%d verdicts rested", verdicts)
+}
+
+func (t *terminal) trust(r *Report) {
+	lines, bad := trust(r)
+	for i, l := range lines {
+		style := styleDim
+		if i < bad {
+			style = styleRed
+		}
+		t.paragraph(style, l)
+	}
+}
+
+// paragraph prints filled text in one style.
+func (t *terminal) paragraph(style, text string) {
+	for l := range strings.Lines(fill(Printable(text), "", t.Width)) {
+		t.line(t.paint(style, strings.TrimSuffix(l, "\n")))
+	}
+}
+
+func (m *markdown) trust(r *Report) {
+	lines, bad := trust(r)
+	for i, l := range lines {
+		if i < bad {
+			l = "**" + md(l) + "**"
+		} else {
+			l = md(l)
+		}
+		m.printf("\n> %s\n", l)
+	}
+}
+
+// numbers is one row per cell that was measured: what its evidence is worth.
+func (m *markdown) numbers(r *Report) error {
+	head := []string{"kernel", "cell", "trials", "blocks", "groups", "contested", "decisive", "design effect", "sensitivity", "natural", "trials/s", "first stale", "decided in"}
+	var rows [][]string
+	for _, c := range r.Cells {
+		n := c.Numbers
+		if n == nil {
+			continue
+		}
+		sensitivity := ""
+		if n.Sensitivity != nil {
+			sensitivity = rate(n.Sensitivity.Rate)
+		}
+		natural := ""
+		if n.Natural != nil {
+			natural = rate(*n.Natural)
+		}
+		effect := ""
+		if n.DesignEffect > 0 {
+			effect = fmt.Sprintf("%.2f", n.DesignEffect)
+		}
+		rows = append(rows, []string{
+			md(c.Kernel), md(c.Filesystem + "/" + c.Scenario + "/" + c.Watch),
+			fmt.Sprint(n.Trials), fmt.Sprint(n.Blocks), fmt.Sprint(n.Groups),
+			fmt.Sprintf("%.1f %%", 100*n.Contested), fmt.Sprintf("%.1f %%", 100*n.Decisive),
+			effect, sensitivity, natural, fmt.Sprintf("%.0f", n.PerSecond), took(n.FirstStale), took(n.Decision),
+		})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	m.printf("\n## Numbers\n\nContested and decisive are shares of the trials; sensitivity is the rate of stale opens in decisive trials "+
+		"on this run's known-bad kernel, natural the rate of an unmodified application, both with %s intervals.\n\n", share(r.Sampling.Confidence))
+	return m.table(head, rows)
+}
+
+// rate is 1826/1828 [99.6 %, 100 %].
+func rate(r matrix.Rate) string {
+	return fmt.Sprintf("%d/%d %s", r.Count, r.Of, matrix.IntervalText(r.Lo, r.Hi))
+}
