@@ -111,8 +111,10 @@ func (p *Plan) group(spec *Spec, sel Selection, at Cell) []Cell {
 
 // tellsOf says whether w is told of the scenario's deciding event.
 func tellsOf(cat Catalog, scenario string, w Watch) bool {
-	return slices.ContainsFunc(cat.Scenarios[scenario].Events[w.Source], func(flag string) bool {
-		return slices.Contains(w.Flags[maskGroup], flag)
+	return slices.ContainsFunc(cat.Scenarios[scenario].Events[w.Source], func(flags string) bool {
+		return !slices.ContainsFunc(strings.Split(flags, "|"), func(flag string) bool {
+			return !slices.Contains(w.Flags[maskGroup], flag)
+		})
 	})
 }
 

@@ -22,6 +22,9 @@ const (
 	// blocksPerCell spreads a cell's trials: they cluster in time, and each
 	// block draws its own groups.
 	blocksPerCell = 4
+	// filePressure bounds the extra groups where the file itself is watched:
+	// each trial then places a mark per group.
+	filePressure = 24
 	// sentinelShare is the sentinel's place in the order of telling, as a share
 	// of all groups: what comes after it is the time left for the open.
 	sentinelShare = 0.6
@@ -58,8 +61,12 @@ func (m *machine) cell(c matrix.Cell, root string) matrix.Outcome {
 func (m *machine) measure(c matrix.Cell, root string) (matrix.Outcome, error) {
 	out := matrix.Outcome{}
 	src, sc, ck := eventSources[c.Watch.Source], scenarioOn(c.Filesystem, c.Scenario), checks[c.Watch.Check]
-	if src == nil || sc.create == nil || ck.Name == "" {
+	if src == nil || sc.Name == "" || ck.Name == "" {
 		return out, fmt.Errorf("this guest does not know %s", c.ID())
+	}
+	if sc.churn != nil {
+		err := m.churn(&out, src, sc, ck, c.Watch, root)
+		return out, err
 	}
 	begin := time.Now()
 	p, err := m.pool(src, sc, c.Watch, root)
@@ -135,10 +142,21 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		return err
 	}
 	defer d.remove()
-	groups := p.draw(m.rng, p.current)
-	for _, g := range groups {
-		if err := g.mark(w, d.path); err != nil {
-			return err
+	aside, err := newAside(sc, root)
+	if err != nil {
+		return err
+	}
+	defer aside.remove()
+	extra := p.current
+	if sc.Object == matrix.ObjectFile {
+		extra = min(extra, filePressure)
+	}
+	groups := p.draw(m.rng, extra)
+	if sc.Object != matrix.ObjectFile {
+		for _, g := range groups {
+			if err := g.mark(w, d.path); err != nil {
+				return err
+			}
 		}
 	}
 	defer func() {
@@ -151,12 +169,23 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 	if len(groups) > 1 {
 		sentinel = max(1, int(sentinelShare*float64(len(groups)-1)))
 	}
-	noisy := src.mask(w)&eventBits&^sc.bits != 0
+	noisy := src.mask(w)&eventBits&^sc.bits != 0 || sc.clean != nil
 	b, err := newBlock(sc, ck, d, groups, sentinel, noisy, m.cpus, m.rng.Uint64())
 	if err != nil {
 		return err
 	}
 	defer b.close()
+	b.victim.asidefd = aside.fd
+	if sc.Object == matrix.ObjectFile {
+		b.mark = func() error {
+			for _, g := range groups {
+				if err := g.mark(w, d.file(&b.victim)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
 	bl := matrix.Block{Groups: len(groups), Sentinel: sentinel, Setup: time.Since(begin)}
 	defer func() {
 		out.Blocks = append(out.Blocks, bl)
@@ -192,7 +221,7 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 			out.Stop = matrix.StopFutile
 			break
 		}
-		if bl.Trials == yieldSample && m.raise(p, bl.Counts) {
+		if bl.Trials == yieldSample && sc.Object != matrix.ObjectFile && m.raise(p, bl.Counts) {
 			break
 		}
 		if share < 1 && progress >= share {
