@@ -22,7 +22,7 @@ func init() {
 			},
 		},
 		bits:     unix.IN_DELETE_SELF,
-		create:   createFile,
+		create:   createBatch,
 		kill:     unlinkFile,
 		open:     openFile,
 		identify: identifyContent,

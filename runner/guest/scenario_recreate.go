@@ -29,7 +29,7 @@ func init() {
 			v.rename(v.dirfd, v.asidefd)
 			v.unlink(v.asidefd)
 		},
-		open:     openFile,
+		open: openFile,
 		identify: func(v *victim, fd int, buf []byte) identity {
 			n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 			switch {
