@@ -64,7 +64,8 @@ type Scenario struct {
 	// Object is what is watched: the directory, or the file itself.
 	Object Object
 	// Events lists, per event source, the flags any of which a watch must have
-	// in its mask to be told of the deciding event.
+	// in its mask to be told of the deciding event. An entry may join flags that
+	// are needed together: FAN_DELETE|FAN_ONDIR.
 	Events map[string][]string
 	// Identity says how a stale open is told from any other: what of the dead
 	// object is compared.

@@ -22,7 +22,7 @@ const (
 	costAffectedCell = 100 * time.Millisecond
 	// costRefusedCell is a cell that the kernel refuses.
 	costRefusedCell = 10 * time.Millisecond
-	// costNaturalCell is naturalTrials without extra groups, at 0.1 ms each.
+	// costNaturalCell is NaturalTrials without extra groups, at 0.1 ms each.
 	costNaturalCell = 2 * time.Second
 	// costSetup is the upper end of what a cell spends outside its trials.
 	costSetup = 5 * time.Second

@@ -133,8 +133,10 @@ func happensOn(cat Catalog, scenario, filesystem string) bool {
 
 // tellsOf says whether w is told of the scenario's deciding event.
 func tellsOf(cat Catalog, scenario string, w Watch) bool {
-	return slices.ContainsFunc(cat.Scenarios[scenario].Events[w.Source], func(flag string) bool {
-		return slices.Contains(w.Flags[maskGroup], flag)
+	return slices.ContainsFunc(cat.Scenarios[scenario].Events[w.Source], func(flags string) bool {
+		return !slices.ContainsFunc(strings.Split(flags, "|"), func(flag string) bool {
+			return !slices.Contains(w.Flags[maskGroup], flag)
+		})
 	})
 }
 

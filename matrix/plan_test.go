@@ -202,3 +202,22 @@ func TestCostAddsUpKernels(t *testing.T) {
 		t.Errorf("%+v, want likely %s", c, want)
 	}
 }
+
+func TestJoinedFlagsAreNeededTogether(t *testing.T) {
+	cat := Catalog{Scenarios: map[string]Scenario{"rmdir": {Events: map[string][]string{"fanotify": {"FAN_DELETE|FAN_ONDIR", "FAN_ALL"}}}}}
+	for _, tt := range []struct {
+		mask []string
+		want bool
+	}{
+		{[]string{"FAN_ONDIR", "FAN_DELETE"}, true},
+		{[]string{"FAN_DELETE"}, false},
+		{[]string{"FAN_ONDIR"}, false},
+		{[]string{"FAN_ALL"}, true},
+		{nil, false},
+	} {
+		w := Watch{Source: "fanotify", Flags: map[string][]string{"mask": tt.mask}}
+		if got := tellsOf(cat, "rmdir", w); got != tt.want {
+			t.Errorf("%v: got %t", tt.mask, got)
+		}
+	}
+}

@@ -228,13 +228,13 @@ func TestNaturalIntervalsKeepTheirLevels(t *testing.T) {
 	for _, rate := range []float64{0.00002, 0.0001, 0.00025, 0.001, 0.01} {
 		for _, spread := range []float64{0, 1, naturalCV2} {
 			rng := rand.New(rand.NewPCG(3, uint64(rate*1e6)))
-			const cells = 200
+			const cells = 2000
 			missed, zero := 0, 0
 			for range cells {
 				var blocks []Block
 				for stopper.Stop(blocks) == "" {
 					r := clustered(rng, rate, spread)
-					n := naturalTrials / naturalBlocks
+					n := NaturalTrials / NaturalBlocks
 					stale := int(distuv.Binomial{N: float64(n), P: r, Src: rng}.Rand())
 					blocks = append(blocks, Block{Counts: Counts{Trials: n, Stale: stale}})
 				}

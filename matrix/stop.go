@@ -54,13 +54,13 @@ const StaleTarget = firstBlocks * firstSize / 2
 // times the decisive trials that a clean cell needs.
 const rareFactor = 4
 
-// naturalTrials is what a natural scenario runs, however it goes: at the rate
-// of an unmodified application on 5.10, 5 in 20,000, some stale opens come up
-// in 99 of 100 cells.
-const naturalTrials = 20_000
+// NaturalTrials is what a natural scenario runs, however it goes, in whole
+// rounds: two of the classic churn's 9,999 names. At the rate of an unmodified
+// application on 5.10, 5 in 20,000, some stale opens come up in 99 of 100 cells.
+const NaturalTrials = 2 * 9_999
 
-// naturalBlocks share them evenly.
-const naturalBlocks = 16
+// NaturalBlocks share them evenly.
+const NaturalBlocks = 16
 
 // Needed is the number of decisive trials, spread as a [Stopper] spreads them,
 // in which a zero rules out a rate of limit at the given confidence: 3,280 for
@@ -116,10 +116,7 @@ const blockTrials = 8
 
 // Full says whether block number i, counting from 0, has what it is to have.
 func (s Stopper) Full(i int, c Counts) bool {
-	switch {
-	case s.natural:
-		return c.Trials >= naturalTrials/naturalBlocks
-	case i >= maxBlocks-1:
+	if i >= maxBlocks-1 {
 		return false
 	}
 	size := s.rest
@@ -133,7 +130,7 @@ func (s Stopper) Full(i int, c Counts) bool {
 func (s Stopper) Stop(blocks []Block) StopReason {
 	all := total(blocks)
 	if s.natural {
-		if all.Trials >= naturalTrials {
+		if all.Trials >= NaturalTrials {
 			return StopNatural
 		}
 		return ""
@@ -173,7 +170,7 @@ func rulesOut(blocks []Tally, limit, confidence float64) bool {
 // what the ways to stop ask for.
 func (s Stopper) Progress(c Counts) float64 {
 	if s.natural {
-		return min(float64(c.Trials)/naturalTrials, 1)
+		return min(float64(c.Trials)/NaturalTrials, 1)
 	}
 	p := float64(c.Unnoticed()) / StaleTarget
 	n := float64(s.needed)

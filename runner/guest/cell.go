@@ -21,6 +21,9 @@ const (
 	// yieldSample is the number of trials after which the yield is judged, in
 	// blocks of at least as many; the first ones are shorter and add up.
 	yieldSample = 48
+	// filePressure bounds the extra groups where the file itself is watched:
+	// each trial then costs a mark per group, 60 to 80 µs each under TCG.
+	filePressure = 64
 	// sentinelShare is the sentinel's place in the order of telling, as a share
 	// of all groups: what comes after it is the time left for the open.
 	sentinelShare = 0.6
@@ -56,9 +59,14 @@ func (m *machine) cell(c matrix.Cell, root string) matrix.Outcome {
 
 func (m *machine) measure(c matrix.Cell, root string) (matrix.Outcome, error) {
 	out := matrix.Outcome{}
-	src, sc, ck := eventSources[c.Watch.Source], scenarios[c.Scenario], checks[c.Watch.Check]
-	if src == nil || sc.create == nil || ck.Name == "" {
+	src, sc, ck := eventSources[c.Watch.Source], scenarioOn(c.Filesystem, c.Scenario), checks[c.Watch.Check]
+	if src == nil || sc.Name == "" || ck.Name == "" {
 		return out, fmt.Errorf("this guest does not know %s", c.ID())
+	}
+	stopper := matrix.NewStopper(m.sampling, ck.Recognises, sc.Natural)
+	if sc.churn != nil {
+		err := m.churn(&out, src, sc, ck, c.Watch, root, stopper)
+		return out, err
 	}
 	begin := time.Now()
 	p, err := m.pool(src, sc, c.Watch, root)
@@ -66,7 +74,6 @@ func (m *machine) measure(c matrix.Cell, root string) (matrix.Outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	stopper := matrix.NewStopper(m.sampling, ck.Recognises, sc.Natural)
 	var sample matrix.Counts
 	for out.Stop == "" {
 		if err := m.block(&out, p, src, sc, ck, c.Watch, root, stopper, &sample); err != nil {
@@ -135,14 +142,21 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		return err
 	}
 	defer d.remove()
+	aside, err := newAside(sc, root)
+	if err != nil {
+		return err
+	}
+	defer aside.remove()
 	extra := p.current
-	if sc.Natural {
-		extra = 0 // what an unmodified application meets
+	if sc.Object == matrix.ObjectFile {
+		extra = min(extra, filePressure)
 	}
 	groups := p.draw(m.rng, extra)
-	for _, g := range groups {
-		if err := g.mark(w, d.path); err != nil {
-			return err
+	if sc.Object != matrix.ObjectFile {
+		for _, g := range groups {
+			if err := g.mark(w, d.path); err != nil {
+				return err
+			}
 		}
 	}
 	defer func() {
@@ -155,12 +169,16 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 	if len(groups) > 1 {
 		sentinel = max(1, int(sentinelShare*float64(len(groups)-1)))
 	}
-	noisy := src.mask(w)&eventBits&^sc.bits != 0
+	noisy := src.mask(w)&eventBits&^sc.bits != 0 || sc.clean != nil || sc.Object == matrix.ObjectFile
 	b, err := newBlock(sc, ck, d, groups, sentinel, noisy, m.cpus, m.rng.Uint64())
 	if err != nil {
 		return err
 	}
 	defer b.close()
+	b.victim.asidefd = aside.fd
+	if sc.Object == matrix.ObjectFile {
+		b.mark = func() error { return markBatch(&b.victim, d, groups, w) }
+	}
 	bl := matrix.Block{Groups: len(groups), Sentinel: sentinel, Setup: time.Since(begin)}
 	defer func() {
 		out.Blocks = append(out.Blocks, bl)
@@ -197,10 +215,31 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		case futile(stopper.Progress(out.Counts), out.Elapsed, stopper.MaxTime):
 			out.Stop = matrix.StopFutile
 			return nil
-		case sample.Trials == yieldSample && bl.Trials > was.Trials && !sc.Natural && m.raise(p, *sample):
+		case sample.Trials == yieldSample && bl.Trials > was.Trials && sc.Object != matrix.ObjectFile && m.raise(p, *sample):
 			return nil
 		}
 	}
+	return nil
+}
+
+// markBatch makes the groups watch the files of the victim's batch, when the
+// victim is the first of it: placing marks between two trials would keep the
+// kernel busy with the marks that went with the last file.
+func markBatch(v *victim, d *dir, groups []group, w matrix.Watch) error {
+	first := v.seq
+	if first%batchSize != 1 {
+		return nil
+	}
+	for n := first; n < first+batchSize; n++ {
+		v.set(v.nonce, n)
+		path := d.file(v)
+		for _, g := range groups {
+			if err := g.mark(w, path); err != nil {
+				return err
+			}
+		}
+	}
+	v.set(v.nonce, first)
 	return nil
 }
 

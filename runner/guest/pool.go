@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -71,8 +72,10 @@ func (p *pool) order(sc scenario, w matrix.Watch, parent string) (ordered []grou
 	}
 	defer unix.Close(ep)
 	for i, g := range p.groups {
-		if err := g.mark(w, dir.path); err != nil {
-			return nil, err
+		if sc.Object != matrix.ObjectFile {
+			if err := g.mark(w, dir.path); err != nil {
+				return nil, err
+			}
 		}
 		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(i)}
 		if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, g.fd(), &ev); err != nil {
@@ -85,10 +88,25 @@ func (p *pool) order(sc scenario, w matrix.Watch, parent string) (ordered []grou
 		}
 		p.drain()
 	}()
-	v := &victim{dirfd: dir.fd}
-	v.set(0, 0)
+	aside, err := newAside(sc, parent)
+	if err != nil {
+		return nil, err
+	}
+	defer aside.remove()
+	v := &victim{dirfd: dir.fd, asidefd: aside.fd}
+	v.set(0, 1)
 	if errno := sc.create(v); errno != 0 {
-		return nil, fmt.Errorf("create a victim: %w", errno)
+		return nil, sc.failed(v, errno)
+	}
+	if sc.clean != nil {
+		defer sc.clean(v)
+	}
+	if sc.Object == matrix.ObjectFile {
+		for _, g := range p.groups {
+			if err := g.mark(w, dir.file(v)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	ready := make([]unix.EpollEvent, len(p.groups)+1)
 	p.drain() // a mask may ask for the events of the creation too
@@ -171,7 +189,23 @@ func newDir(parent, prefix string) (*dir, error) {
 	return d, nil
 }
 
+// newAside makes the second directory of a scenario that asks for one.
+func newAside(sc scenario, parent string) (*dir, error) {
+	if !sc.aside {
+		return &dir{fd: -1}, nil
+	}
+	return newDir(parent, "aside")
+}
+
+// file is the path of a victim in d.
+func (d *dir) file(v *victim) string { return d.path + "/" + string(v.name[:v.nameLen]) }
+
+// remove removes d with what is left in it: a block can end in the middle of a
+// batch.
 func (d *dir) remove() {
+	if d.fd < 0 {
+		return
+	}
 	unix.Close(d.fd)
-	unix.Rmdir(d.path)
+	os.RemoveAll(d.path)
 }

@@ -1,9 +1,6 @@
 package guest
 
 import (
-	"bytes"
-	"unsafe"
-
 	"golang.org/x/sys/unix"
 
 	"kqual/matrix"
@@ -18,7 +15,7 @@ func init() {
 				"read(2) returned the victim's content",
 			Object:   matrix.ObjectDirectory,
 			Identity: "content",
-			Events:   map[string][]string{"inotify": {"IN_DELETE"}, "fanotify": {"FAN_DELETE"}},
+			Events:   deleteEvents,
 		},
 		bits:     unix.IN_DELETE,
 		create:   createFile,
@@ -28,36 +25,12 @@ func init() {
 	}
 }
 
-func createFile(v *victim) unix.Errno {
-	fd, _, errno := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(v.dirfd), uintptr(unsafe.Pointer(&v.name)),
-		unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600, 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&v.content)), uintptr(v.size))
-	unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
-	if errno == 0 && int(n) != v.size {
-		return unix.ENOSPC
-	}
-	return errno
-}
+// deleteEvents are the flags that ask for the deciding event where a file's
+// name is removed from the watched directory.
+var deleteEvents = map[string][]string{"inotify": {"IN_DELETE", "IN_ALL_EVENTS"}, "fanotify": {"FAN_DELETE"}}
 
-func unlinkFile(v *victim) unix.Errno {
-	_, _, errno := unix.RawSyscall(unix.SYS_UNLINKAT, uintptr(v.dirfd), uintptr(unsafe.Pointer(&v.name)), 0)
-	return errno
-}
+func createFile(v *victim) unix.Errno { return v.write(v.dirfd, nil) }
 
-func openFile(v *victim) (int, unix.Errno) {
-	fd, _, errno := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(v.dirfd), uintptr(unsafe.Pointer(&v.name)),
-		unix.O_RDONLY|unix.O_CLOEXEC, 0, 0, 0)
-	return int(fd), errno
-}
+func unlinkFile(v *victim) unix.Errno { return v.unlink(v.dirfd) }
 
-// identifyContent reads what was opened and compares it with the victim's content.
-func identifyContent(v *victim, fd int, buf []byte) identity {
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
-	if errno == 0 && bytes.Equal(buf[:n], v.content[:v.size]) {
-		return isVictim
-	}
-	return isOther
-}
+func openFile(v *victim) (int, unix.Errno) { return v.openFlags(unix.O_RDONLY) }

@@ -37,6 +37,7 @@ type block struct {
 	sc     scenario
 	groups []group // in the order of telling; the reader's is the first
 	victim victim
+	mark   func() error // makes the groups watch the victim; nil where they watch its directory
 	nonce  uint64
 	seq    int
 	base   time.Time // of all times in a block
@@ -73,7 +74,8 @@ type reader struct {
 	content  []byte
 	fionread int32
 
-	noisy      bool // the mask asks for more than the deciding event
+	noisy      bool // there are more events than the deciding one
+	nameless   bool // the deciding event has no name: the file itself is watched
 	duplicates int  // since the last trial
 	companion  int  // rank of the group that was emptied last
 
@@ -86,8 +88,8 @@ type result struct {
 	began     time.Duration // of the reader's first action, since block.base
 	toldLate  bool          // the sentinel had not been told when it began
 	opened    bool
-	victim    bool // what was opened is the dead file
-	dead      bool // the check says so
+	found     identity // what was opened
+	dead      bool     // the check says so
 	lost      bool
 	overflow  bool
 	duplicate int
@@ -105,7 +107,8 @@ func newBlock(sc scenario, ck check, d *dir, groups []group, sentinel int, noisy
 	r := &b.reader
 	*r = reader{
 		b: b, group: groups[0], check: ck, bits: sc.bits, blocking: cpus == 1, noisy: noisy,
-		queue: make([]byte, drainBuffer), list: make([]byte, 4096), content: make([]byte, 256),
+		nameless: sc.Object == matrix.ObjectFile,
+		queue:    make([]byte, drainBuffer), list: make([]byte, 4096), content: make([]byte, 256),
 	}
 	if sentinel > 0 {
 		r.sentinel = groups[sentinel]
@@ -141,14 +144,25 @@ func (b *block) trial(c *matrix.Counts) error {
 	v := &b.victim
 	v.set(b.nonce, b.seq)
 	if errno := b.sc.create(v); errno != 0 {
-		return fmt.Errorf("create %s: %w", v.name[:v.nameLen], errno)
+		return b.sc.failed(v, errno)
+	}
+	if b.mark != nil {
+		if err := b.mark(); err != nil {
+			return err
+		}
 	}
 	b.ready.Store(n)
 	waitFor(&b.armed, n)
 	errno := b.sc.kill(v)
 	end := time.Since(b.base)
+	if b.sc.after != nil && errno == 0 {
+		errno = b.sc.after(v)
+	}
 	b.returned.Store(n)
 	waitFor(&b.done, n)
+	if b.sc.clean != nil {
+		b.sc.clean(v)
+	}
 	if errno != 0 {
 		return fmt.Errorf("delete %s: %w", v.name[:v.nameLen], errno)
 	}
@@ -178,7 +192,7 @@ func (res *result) count(c *matrix.Counts, end time.Duration) error {
 	if decisive {
 		c.Decisive++
 	}
-	stale := res.opened && res.victim
+	stale := res.opened && res.found == isVictim
 	switch {
 	case stale:
 		c.Stale++
@@ -192,7 +206,9 @@ func (res *result) count(c *matrix.Counts, end time.Duration) error {
 			}
 		}
 	case res.opened:
-		c.Foreign++
+		if res.found != isReplacement {
+			c.Foreign++
+		}
 		if res.dead {
 			c.FalseAlarms++
 		}
@@ -206,7 +222,7 @@ func (r *reader) loop() {
 			return
 		}
 		if r.noisy {
-			r.clear()
+			r.clear(false)
 		}
 		r.res = result{duplicate: r.duplicates}
 		r.duplicates = 0
@@ -217,7 +233,7 @@ func (r *reader) loop() {
 		waitFor(&r.b.returned, n)
 		r.b.done.Store(n)
 		// The deleter makes the next victim meanwhile.
-		r.clear()
+		r.clear(true)
 		for range min(drainsPerTrial, len(r.b.groups)-1) {
 			r.companion = r.companion%(len(r.b.groups)-1) + 1
 			r.empty(r.b.groups[r.companion], false)
@@ -225,9 +241,10 @@ func (r *reader) loop() {
 	}
 }
 
-// clear empties the reader's and the sentinel's queue before a trial.
-func (r *reader) clear() {
-	r.empty(r.group, true)
+// clear empties the reader's and the sentinel's queue before a trial; count
+// counts duplicates.
+func (r *reader) clear(count bool) {
+	r.empty(r.group, count)
 	if r.sentinel != nil {
 		r.empty(r.sentinel, false)
 	}
@@ -275,7 +292,7 @@ func (r *reader) await() bool {
 				r.res.overflow = true
 				return false
 			}
-			if r.event.mask&r.bits != 0 && string(r.event.name) == string(name) {
+			if r.event.mask&r.bits != 0 && (r.nameless || string(r.event.name) == string(name)) {
 				return true
 			}
 		}
@@ -306,7 +323,7 @@ func (r *reader) act() {
 	if r.check.dead != nil {
 		res.dead = r.check.dead(r, fd)
 	}
-	res.victim = r.b.sc.identify(v, fd, r.content) == isVictim
+	res.found = r.b.sc.identify(v, fd, r.content)
 	unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 

@@ -1,0 +1,76 @@
+// Command stressed is kqual's guest with something taken away before it
+// measures; mode, set by the linker, says what.
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kqual/runner/guest"
+)
+
+var mode string
+
+func main() {
+	switch mode {
+	case "queue0":
+		sysctl("fs/inotify/max_queued_events", "0")
+	case "queue1":
+		sysctl("fs/inotify/max_queued_events", "1")
+	case "instances":
+		// The limit is per user: all but a few of its instances are taken. The
+		// order witness and the pool share the rest.
+		const limit, left = 4096, 3
+		sysctl("fs/inotify/max_user_instances", fmt.Sprint(limit))
+		files := unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}
+		must(unix.Setrlimit(unix.RLIMIT_NOFILE, &files))
+		for range limit - left {
+			_, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+			must(err)
+		}
+	case "full":
+		go fill("/mnt/tmpfs")
+	}
+	guest.Main()
+}
+
+// sysctl writes a sysctl; the guest mounts its own /proc over this one.
+func sysctl(name, value string) {
+	must(os.MkdirAll("/proc", 0o755))
+	must(unix.Mount("proc", "/proc", "proc", 0, ""))
+	must(os.WriteFile("/proc/sys/"+name, []byte(value), 0))
+}
+
+// fill waits until dir is a tmpfs and takes all its blocks.
+func fill(dir string) {
+	for {
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) == nil && st.Type == unix.TMPFS_MAGIC {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	f, err := os.Create(dir + "/all")
+	must(err)
+	chunk := make([]byte, 1<<20)
+	for {
+		if _, err := f.Write(chunk); err != nil {
+			break
+		}
+	}
+	// The rest of the last megabyte, page by page.
+	for {
+		if _, err := f.Write(chunk[:4096]); err != nil {
+			return
+		}
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
