@@ -135,11 +135,12 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		return err
 	}
 	defer d.remove()
-	groups := p.draw(m.rng, p.current)
-	for _, g := range groups {
-		if err := g.mark(w, d.path); err != nil {
-			return err
-		}
+	groups, by, err := p.cast(m.rng, p.current, w)
+	if err != nil {
+		return err
+	}
+	if err := markAll(src, groups, by, w, d.path); err != nil {
+		return err
 	}
 	defer func() {
 		for _, g := range groups {
@@ -150,6 +151,9 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 	sentinel := 0
 	if len(groups) > 1 {
 		sentinel = max(1, int(sentinelShare*float64(len(groups)-1)))
+	}
+	if by != nil {
+		groups = append(groups, by) // its queue is emptied with the companions'
 	}
 	noisy := src.mask(w)&eventBits&^sc.bits != 0
 	b, err := newBlock(sc, ck, d, groups, sentinel, noisy, m.cpus, m.rng.Uint64())

@@ -210,8 +210,9 @@ func (r *reader) loop() {
 		}
 		r.res = result{duplicate: r.duplicates}
 		r.duplicates = 0
+		r.res.errno = r.group.rearm()
 		r.b.armed.Store(n)
-		if r.await() {
+		if r.res.errno == 0 && r.await() {
 			r.act()
 		}
 		waitFor(&r.b.returned, n)
