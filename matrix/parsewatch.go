@@ -12,7 +12,7 @@ import (
 // CheckNone is the check of a watch that names none: the reader just opens.
 const CheckNone = "open"
 
-// watch decodes one watch: name, check and exactly one event source.
+// watch decodes one watch: name, check, bystander and exactly one event source.
 func (p *parser) watch(node *yaml.Node, path string) (Watch, bool) {
 	sources := slices.Sorted(maps.Keys(p.cat.EventSources))
 	if node.Kind != yaml.MappingNode {
@@ -28,8 +28,10 @@ func (p *parser) watch(node *yaml.Node, path string) (Watch, bool) {
 			p.value(value, at, reflectOf(&name))
 		case key.Value == "check":
 			p.value(value, at, reflectOf(&check))
+		case key.Value == "bystander":
+			w.Bystander = p.bystander(resolve(value), at)
 		case !slices.Contains(sources, key.Value):
-			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "check"}, sources...)))
+			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "check", "bystander"}, sources...)))
 		case w.Source != "":
 			p.problem(key.Line, at, "is a second event source besides %s; make it a watch of its own", w.Source)
 		default:
@@ -66,6 +68,9 @@ func (p *parser) combination(w Watch, line int, path string) {
 		if what := validate(w); what != "" {
 			p.problem(line, path+".check", "%s", what)
 		}
+	}
+	if w.Bystander != nil {
+		p.companionable(w, line, path)
 	}
 }
 

@@ -133,11 +133,24 @@ func happensOn(cat Catalog, scenario, filesystem string) bool {
 
 // tellsOf says whether w is told of the scenario's deciding event.
 func tellsOf(cat Catalog, scenario string, w Watch) bool {
+	mask := cat.maskBits(w.Source, w.Flags[maskGroup])
 	return slices.ContainsFunc(cat.Scenarios[scenario].Events[w.Source], func(flags string) bool {
-		return !slices.ContainsFunc(strings.Split(flags, "|"), func(flag string) bool {
-			return !slices.Contains(w.Flags[maskGroup], flag)
-		})
+		needs := cat.maskBits(w.Source, strings.Split(flags, "|"))
+		return mask&needs == needs
 	})
+}
+
+// maskBits are the bits of an event source's mask: IN_ALL_EVENTS has those of
+// IN_DELETE.
+func (c Catalog) maskBits(source string, flags []string) (bits uint64) {
+	for _, g := range c.EventSources[source].Groups {
+		for _, f := range flags {
+			if g.Key == maskGroup {
+				bits |= g.Flags[f]
+			}
+		}
+	}
+	return bits
 }
 
 // maskGroup is the flag group that holds the events.

@@ -204,7 +204,13 @@ func TestCostAddsUpKernels(t *testing.T) {
 }
 
 func TestJoinedFlagsAreNeededTogether(t *testing.T) {
-	cat := Catalog{Scenarios: map[string]Scenario{"rmdir": {Events: map[string][]string{"fanotify": {"FAN_DELETE|FAN_ONDIR", "FAN_ALL"}}}}}
+	cat := Catalog{
+		EventSources: map[string]EventSource{"fanotify": {Groups: []FlagGroup{
+			{Key: "init", Flags: map[string]uint64{"FAN_DELETE": 7}}, // of another group
+			{Key: "mask", Flags: map[string]uint64{"FAN_DELETE": 1, "FAN_ONDIR": 2, "FAN_OPEN": 4, "FAN_EVERYTHING": 7}},
+		}}},
+		Scenarios: map[string]Scenario{"rmdir": {Events: map[string][]string{"fanotify": {"FAN_DELETE|FAN_ONDIR"}}}},
+	}
 	for _, tt := range []struct {
 		mask []string
 		want bool
@@ -212,7 +218,7 @@ func TestJoinedFlagsAreNeededTogether(t *testing.T) {
 		{[]string{"FAN_ONDIR", "FAN_DELETE"}, true},
 		{[]string{"FAN_DELETE"}, false},
 		{[]string{"FAN_ONDIR"}, false},
-		{[]string{"FAN_ALL"}, true},
+		{[]string{"FAN_OPEN", "FAN_EVERYTHING"}, true}, // its bits count, not its name
 		{nil, false},
 	} {
 		w := Watch{Source: "fanotify", Flags: map[string][]string{"mask": tt.mask}}

@@ -49,11 +49,13 @@ type Kernel struct {
 // Watch is a named set of the kernel's own flags plus the check that the
 // reader makes before it trusts what it opened.
 type Watch struct {
-	Name    string              `json:"name"`
-	Source  string              `json:"source"`            // inotify or fanotify
-	Flags   map[string][]string `json:"flags"`             // flag group (mask; fanotify also init, mark) → names as the kernel spells them
-	Check   string              `json:"check"`             // open where the reader makes none
-	Control bool                `json:"control,omitempty"` // the plain watch, added because the selection left it out
+	Name   string              `json:"name"`
+	Source string              `json:"source"` // inotify or fanotify
+	Flags  map[string][]string `json:"flags"`  // flag group (mask; fanotify also init, mark) → names as the kernel spells them
+	Check  string              `json:"check"`  // open where the reader makes none
+	// Bystander is one further group beside the reader's; nil where there is none.
+	Bystander *Bystander `json:"bystander,omitempty"`
+	Control   bool       `json:"control,omitempty"` // the plain watch, added because the selection left it out
 }
 
 // Cell is the smallest thing that gets a verdict.

@@ -68,6 +68,8 @@ type jsonCell struct {
 	Scenario   string `json:"scenario"`
 	Watch      string `json:"watch"`
 	Control    bool   `json:"control,omitempty"`
+
+	Bystander *matrix.Bystander `json:"bystander,omitempty"`
 }
 
 func planReport(spec *matrix.Spec, p *matrix.Plan) jsonPlan {
@@ -92,7 +94,7 @@ func planReport(spec *matrix.Spec, p *matrix.Plan) jsonPlan {
 func jsonCells(cells []matrix.Cell) []jsonCell {
 	out := []jsonCell{}
 	for _, c := range cells {
-		out = append(out, jsonCell{c.Kernel, c.Filesystem, c.Scenario, c.Watch.Name, c.Watch.Control})
+		out = append(out, jsonCell{c.Kernel, c.Filesystem, c.Scenario, c.Watch.Name, c.Watch.Control, c.Watch.Bystander})
 	}
 	return out
 }
@@ -188,6 +190,9 @@ func places(cells []matrix.Cell, kernel string) []string {
 			order = append(order, at)
 		}
 		name := reports.Printable(c.Watch.Name)
+		if c.Watch.Bystander != nil {
+			name += " (bystander " + reports.Printable(c.Watch.Bystander.String()) + ")"
+		}
 		if c.Watch.Control {
 			name += " (control)"
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"kqual/matrix"
@@ -151,16 +152,22 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 	if sc.Object == matrix.ObjectFile {
 		extra = min(extra, filePressure)
 	}
-	groups := p.draw(m.rng, extra)
+	groups, by, err := p.cast(m.rng, extra, w)
+	if err != nil {
+		return err
+	}
+	mark := func(path string) error { return markAll(src, groups, by, w, path) }
+	all := groups // the bystander's queue is emptied with the companions'
+	if by != nil {
+		all = append(slices.Clone(groups), by)
+	}
 	if sc.Object != matrix.ObjectFile {
-		for _, g := range groups {
-			if err := g.mark(w, d.path); err != nil {
-				return err
-			}
+		if err := mark(d.path); err != nil {
+			return err
 		}
 	}
 	defer func() {
-		for _, g := range groups {
+		for _, g := range all {
 			g.unmark()
 		}
 		p.drain()
@@ -170,14 +177,14 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		sentinel = max(1, int(sentinelShare*float64(len(groups)-1)))
 	}
 	noisy := src.mask(w)&eventBits&^sc.bits != 0 || sc.clean != nil || sc.Object == matrix.ObjectFile
-	b, err := newBlock(sc, ck, d, groups, sentinel, noisy, m.cpus, m.rng.Uint64())
+	b, err := newBlock(sc, ck, d, all, sentinel, noisy, m.cpus, m.rng.Uint64())
 	if err != nil {
 		return err
 	}
 	defer b.close()
 	b.victim.asidefd = aside.fd
 	if sc.Object == matrix.ObjectFile {
-		b.mark = func() error { return markBatch(&b.victim, d, groups, w) }
+		b.mark = func() error { return markBatch(&b.victim, d, mark) }
 	}
 	bl := matrix.Block{Groups: len(groups), Sentinel: sentinel, Setup: time.Since(begin)}
 	defer func() {
@@ -225,18 +232,15 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 // markBatch makes the groups watch the files of the victim's batch, when the
 // victim is the first of it: placing marks between two trials would keep the
 // kernel busy with the marks that went with the last file.
-func markBatch(v *victim, d *dir, groups []group, w matrix.Watch) error {
+func markBatch(v *victim, d *dir, mark func(path string) error) error {
 	first := v.seq
 	if first%batchSize != 1 {
 		return nil
 	}
 	for n := first; n < first+batchSize; n++ {
 		v.set(v.nonce, n)
-		path := d.file(v)
-		for _, g := range groups {
-			if err := g.mark(w, path); err != nil {
-				return err
-			}
+		if err := mark(d.file(v)); err != nil {
+			return err
 		}
 	}
 	v.set(v.nonce, first)

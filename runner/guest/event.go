@@ -1,6 +1,10 @@
 package guest
 
-import "kqual/matrix"
+import (
+	"golang.org/x/sys/unix"
+
+	"kqual/matrix"
+)
 
 // event is one record read from a group. Its byte slices point into the
 // reader's buffer and are valid until the next read.
@@ -17,6 +21,8 @@ type eventSource interface {
 	// open makes a group for w. The error is a *refusal where the kernel
 	// refused a flag.
 	open(w matrix.Watch) (group, error)
+	// companion is w as the groups beside the reader's have it.
+	companion(w matrix.Watch) matrix.Watch
 	// poolKey names the watches whose groups can stand in for each other: the
 	// order in which groups are told is fixed for their lifetime, so a pool is
 	// ordered once and used for all of them.
@@ -32,6 +38,9 @@ type group interface {
 	fd() int
 	// mark makes the group watch dir with w's mask.
 	mark(w matrix.Watch, dir string) error
+	// rearm places a watch again that ends with its first event, before each
+	// trial. It must not allocate.
+	rearm() unix.Errno
 	// unmark ends the watch that mark began.
 	unmark() error
 	// next takes one event off the front of buf and returns the rest; nil ends

@@ -40,10 +40,10 @@ func openPool(src eventSource, sc scenario, w matrix.Watch, dir string, n int) (
 		}
 		p.groups = append(p.groups, g)
 	}
-	first, err := p.order(sc, w, dir)
+	first, err := p.order(sc, src.companion(w), dir)
 	if err == nil {
 		var second []group
-		if second, err = p.order(sc, w, dir); err == nil && !slices.Equal(first, second) {
+		if second, err = p.order(sc, src.companion(w), dir); err == nil && !slices.Equal(first, second) {
 			err = errors.New("two events came to the groups in different orders")
 		}
 	}

@@ -94,6 +94,7 @@ type result struct {
 	overflow  bool
 	duplicate int
 	errno     unix.Errno // of an open that failed with anything else than ENOENT
+	rearm     unix.Errno // of placing the watch again
 }
 
 // newBlock places the marks and starts the reader. sentinel is the rank of the
@@ -173,6 +174,8 @@ func (b *block) trial(c *matrix.Counts) error {
 func (res *result) count(c *matrix.Counts, end time.Duration) error {
 	c.Duplicates += res.duplicate
 	switch {
+	case res.rearm != 0:
+		return fmt.Errorf("place the watch again: %w", res.rearm)
 	case res.errno != 0:
 		return fmt.Errorf("open the name: %w", res.errno)
 	case res.overflow:
@@ -226,8 +229,11 @@ func (r *reader) loop() {
 		}
 		r.res = result{duplicate: r.duplicates}
 		r.duplicates = 0
+		if !r.nameless { // a watch on the file itself goes with the file
+			r.res.rearm = r.group.rearm()
+		}
 		r.b.armed.Store(n)
-		if r.await() {
+		if r.res.rearm == 0 && r.await() {
 			r.act()
 		}
 		waitFor(&r.b.returned, n)

@@ -102,11 +102,19 @@ func (fanotify) catalog() matrix.EventSource {
 			if mark&unix.FAN_MARK_MOUNT != 0 && mark&unix.FAN_MARK_FILESYSTEM != 0 {
 				wrong = append(wrong, "a mark has one object; name only one of FAN_MARK_MOUNT and FAN_MARK_FILESYSTEM")
 			}
+			const ignore = unix.FAN_MARK_IGNORED_MASK | unix.FAN_MARK_IGNORE
+			if mark&ignore != 0 {
+				wrong = append(wrong, "an ignore mark asks for no event, so nothing could be told; take FAN_MARK_IGNORE and FAN_MARK_IGNORED_MASK out")
+			}
+			const fid = unix.FAN_REPORT_FID | unix.FAN_REPORT_DIR_FID
+			if init := flagBits(fanotifyInit, w.Flags["init"]); init&fid != 0 && init&unix.FAN_REPORT_NAME == 0 {
+				wrong = append(wrong, "no name in the event; add FAN_REPORT_DFID_NAME to init")
+			}
 			return wrong
 		},
 		IsPlain: func(w matrix.Watch) bool {
 			mask := flagBits(fanotifyMask, w.Flags["mask"])
-			return w.Check == "open" && !reportsTargetFID(w) && mask&^unix.FAN_ONDIR == unix.FAN_DELETE
+			return w.Check == "open" && w.Bystander == nil && !reportsTargetFID(w) && mask&^unix.FAN_ONDIR == unix.FAN_DELETE
 		},
 		Plain: func() matrix.Watch {
 			return matrix.Watch{
@@ -138,6 +146,8 @@ func (fanotify) poolLimit() int {
 	return raiseSysctl("fs/fanotify/max_user_groups", 4096, 128) - 4
 }
 
+func (fanotify) companion(w matrix.Watch) matrix.Watch { return w }
+
 func (fanotify) mask(w matrix.Watch) uint64 { return flagBits(fanotifyMask, w.Flags["mask"]) }
 
 type fanotifyGroup struct {
@@ -149,6 +159,8 @@ type fanotifyGroup struct {
 
 func (g *fanotifyGroup) fd() int      { return g.file }
 func (g *fanotifyGroup) close() error { return unix.Close(g.file) }
+
+func (g *fanotifyGroup) rearm() unix.Errno { return 0 }
 
 func (g *fanotifyGroup) mark(w matrix.Watch, dir string) error {
 	g.flags = uint(flagBits(fanotifyMark, w.Flags["mark"]))
@@ -194,7 +206,10 @@ func (g *fanotifyGroup) next(buf []byte, ev *event) []byte {
 		switch info[0] {
 		case unix.FAN_EVENT_INFO_TYPE_DFID_NAME, unix.FAN_EVENT_INFO_TYPE_NEW_DFID_NAME, unix.FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
 			if _, _, rest := decodeFID(info[4:n]); rest != nil {
-				ev.name = untilNUL(rest)
+				// A rename (FAN_RENAME, 5.17) has two names: the old one died.
+				if info[0] != unix.FAN_EVENT_INFO_TYPE_NEW_DFID_NAME || ev.name == nil {
+					ev.name = untilNUL(rest)
+				}
 			}
 		case unix.FAN_EVENT_INFO_TYPE_FID:
 			ev.handleType, ev.handle, _ = decodeFID(info[4:n])

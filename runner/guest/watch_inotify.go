@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -58,7 +61,7 @@ func (inotify) catalog() matrix.EventSource {
 			return wrong
 		},
 		IsPlain: func(w matrix.Watch) bool {
-			return w.Check == "open" && flagBits(inotifyFlags, w.Flags["mask"]) == unix.IN_DELETE
+			return w.Check == "open" && w.Bystander == nil && flagBits(inotifyFlags, w.Flags["mask"]) == unix.IN_DELETE
 		},
 		Plain: func() matrix.Watch {
 			return matrix.Watch{
@@ -85,21 +88,49 @@ func (inotify) poolLimit() int {
 	return raiseSysctl("fs/inotify/max_user_instances", 4096, 128) - 8
 }
 
+// companion drops IN_ONESHOT: a companion that ended with its first event would
+// leave the window narrower from the second trial on.
+func (inotify) companion(w matrix.Watch) matrix.Watch {
+	return without(w, "mask", "IN_ONESHOT")
+}
+
 func (inotify) mask(w matrix.Watch) uint64 { return flagBits(inotifyFlags, w.Flags["mask"]) }
 
-type inotifyGroup struct{ file, wd int }
+type inotifyGroup struct {
+	file, wd int
+	bits     uint32
+	path     []byte // what mark watched, NUL-terminated
+}
 
 func (g *inotifyGroup) fd() int      { return g.file }
 func (g *inotifyGroup) close() error { return unix.Close(g.file) }
 
 func (g *inotifyGroup) mark(w matrix.Watch, dir string) error {
 	names := w.Flags["mask"]
-	wd, err := unix.InotifyAddWatch(g.file, dir, uint32(flagBits(inotifyFlags, names)))
+	g.bits = uint32(flagBits(inotifyFlags, names))
+	g.path = append([]byte(dir), 0)
+	wd, err := unix.InotifyAddWatch(g.file, dir, g.bits)
 	if err != nil {
 		return refused("inotify_add_watch", strings.Join(names, "|"), err)
 	}
 	g.wd = wd
 	return nil
+}
+
+// rearm adds an IN_ONESHOT watch again, as an application must after its
+// event. EEXIST: it has not fired yet and has IN_MASK_CREATE.
+func (g *inotifyGroup) rearm() unix.Errno {
+	if g.bits&unix.IN_ONESHOT == 0 {
+		return 0
+	}
+	wd, _, errno := unix.RawSyscall(unix.SYS_INOTIFY_ADD_WATCH, uintptr(g.file), uintptr(unsafe.Pointer(&g.path[0])), uintptr(g.bits))
+	if errno == unix.EEXIST {
+		return 0
+	}
+	if errno == 0 {
+		g.wd = int(wd)
+	}
+	return errno
 }
 
 func (g *inotifyGroup) unmark() error {
@@ -145,4 +176,12 @@ func flagBits(table map[string]uint64, names []string) uint64 {
 		bits |= table[name]
 	}
 	return bits
+}
+
+// without is w with one flag less.
+func without(w matrix.Watch, group, flag string) matrix.Watch {
+	flags := maps.Clone(w.Flags)
+	flags[group] = slices.DeleteFunc(slices.Clone(flags[group]), func(f string) bool { return f == flag })
+	w.Flags = flags
+	return w
 }

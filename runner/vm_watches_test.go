@@ -1,0 +1,90 @@
+package runner
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"kqual/matrix"
+)
+
+const exclUnlink = "build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny], patches: [affected, excl-unlink]}"
+
+// watchMatrix is one kernel with the given watches.
+func watchMatrix(kernel, filesystem, watches string) string {
+	return fmt.Sprintf(`version: 1
+name: test
+sampling: {detection_limit: 0.5%%}
+kernels:
+  - name: k
+    %s
+filesystems: [%s]
+scenarios: [unlink]
+watches:
+%s`, kernel, filesystem, watches)
+}
+
+func TestTheExampleOfWatchesIsValid(t *testing.T) {
+	text, err := os.ReadFile("../matrices/watches.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := matrix.Parse("watches.yaml", text, testCatalog()); err != nil {
+		t.Error(err)
+	}
+}
+
+// One opted-in group protects those told after it and no others; and without
+// the patch it protects nobody.
+func TestVMABystanderProtectsWhoeverIsToldAfterIt(t *testing.T) {
+	needVM(t)
+	const watches = `  - {name: plain, inotify: [IN_DELETE]}
+  - {name: before, inotify: [IN_DELETE], bystander: {inotify: [IN_DELETE, IN_EXCL_UNLINK], told: before}}
+  - {name: after, inotify: [IN_DELETE], bystander: {inotify: [IN_DELETE, IN_EXCL_UNLINK], told: after}}
+`
+	for _, tt := range []struct {
+		name, kernel string
+		before       matrix.VerdictKind
+	}{
+		{"patched", exclUnlink, matrix.VerdictHolds},
+		{"unpatched", affected, matrix.VerdictAffected},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, cat := testRun(t, watchMatrix(tt.kernel, "tmpfs", watches))
+			wantVerdicts(t, verdicts(t, cfg, cat), map[string]matrix.VerdictKind{
+				"tmpfs plain": matrix.VerdictAffected, "tmpfs before": tt.before, "tmpfs after": matrix.VerdictAffected,
+			})
+		})
+	}
+}
+
+// Flags of the interfaces change who is told and how, never the race; what the
+// kernel cannot do it refuses.
+func TestVMWatchFlagsBehaveAsInAnApplication(t *testing.T) {
+	needVM(t)
+	cfg, cat := testRun(t, watchMatrix(affected, "ext4", `  - {name: plain, inotify: [IN_DELETE]}
+  - {name: oneshot, inotify: [IN_DELETE, IN_ONESHOT]}
+  - {name: modifiers, inotify: [IN_DELETE, IN_ONLYDIR, IN_DONT_FOLLOW, IN_MASK_ADD]}
+  - {name: oneshot+create, inotify: [IN_DELETE, IN_ONESHOT, IN_MASK_CREATE]}
+  - {name: inode, fanotify: {init: [FAN_REPORT_DFID_NAME], mask: [FAN_DELETE]}}
+  - {name: filesystem, fanotify: {init: [FAN_REPORT_DFID_NAME], mark: [FAN_MARK_FILESYSTEM], mask: [FAN_DELETE]}}
+  - {name: mount, fanotify: {init: [FAN_REPORT_DFID_NAME], mark: [FAN_MARK_MOUNT], mask: [FAN_DELETE]}}
+  - {name: descriptor, fanotify: {init: [FAN_CLASS_NOTIF], mask: [FAN_DELETE]}}
+`))
+	wantVerdicts(t, verdicts(t, cfg, cat), map[string]matrix.VerdictKind{
+		"ext4 plain": matrix.VerdictAffected, "ext4 oneshot": matrix.VerdictAffected,
+		"ext4 modifiers": matrix.VerdictAffected, "ext4 oneshot+create": matrix.VerdictAffected,
+		"ext4 inode": matrix.VerdictAffected, "ext4 filesystem": matrix.VerdictAffected,
+		"ext4 mount": matrix.VerdictUnsupported, "ext4 descriptor": matrix.VerdictUnsupported,
+	})
+}
+
+func wantVerdicts(t *testing.T, got map[string]matrix.Verdict, want map[string]matrix.VerdictKind) {
+	t.Helper()
+	for cell, kind := range want {
+		if got[cell].Kind != kind {
+			t.Errorf("%s: %s, want %s", cell, matrix.VerdictText(got[cell]), kind)
+		}
+		t.Logf("%s: %s", cell, matrix.VerdictText(got[cell]))
+	}
+}
