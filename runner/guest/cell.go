@@ -57,7 +57,7 @@ func (m *machine) cell(c matrix.Cell, root string) matrix.Outcome {
 
 func (m *machine) measure(c matrix.Cell, root string) (matrix.Outcome, error) {
 	out := matrix.Outcome{}
-	src, sc, ck := eventSources[c.Watch.Source], scenarios[c.Scenario], checks[c.Watch.Check]
+	src, sc, ck := eventSources[c.Watch.Source], scenarioOn(c.Filesystem, c.Scenario), checks[c.Watch.Check]
 	if src == nil || sc.create == nil || ck.Name == "" {
 		return out, fmt.Errorf("this guest does not know %s", c.ID())
 	}

@@ -67,7 +67,7 @@ func run() error {
 }
 
 // measureAll goes through the plan: filesystem by filesystem the order
-// witness, then the cells.
+// witnesses, then the cells.
 func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
 	if note := prepare(plan, cpus); note != "" {
 		if err := w.Write(wire.Record{Note: note}); err != nil {
@@ -81,9 +81,10 @@ func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
 	for _, fs := range plan.Filesystems {
 		root, mountErr := mountFilesystem(fs)
 		if mountErr == nil {
-			wit := witnessFile(fs.Name, root)
-			if err := w.Write(wire.Record{Witness: &wit}); err != nil {
-				return err
+			for _, wit := range witnesses(fs.Name, root, plan.Cells) {
+				if err := w.Write(wire.Record{Witness: &wit}); err != nil {
+					return err
+				}
 			}
 		}
 		for i, c := range plan.Cells {

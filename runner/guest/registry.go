@@ -67,6 +67,15 @@ func LookupFilesystem(name string) (Filesystem, error) {
 	return f, nil
 }
 
+// scenarioOn returns the scenario of that name as it runs on a filesystem: the
+// filesystem's own one where it brings it, else the registered one.
+func scenarioOn(filesystem, name string) scenario {
+	if sc, ok := filesystems[filesystem].scenarios[name]; ok {
+		return sc
+	}
+	return scenarios[name]
+}
+
 func catalog[E, C any](registry map[string]E, describe func(E) C) map[string]C {
 	out := make(map[string]C, len(registry))
 	for name, e := range registry {
