@@ -8,7 +8,7 @@ GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # Debian packages: virtual machines and filesystem images, then kernel builds.
-PACKAGES := qemu-system-x86 e2fsprogs util-linux debian-archive-keyring ca-certificates \
+PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux debian-archive-keyring ca-certificates \
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
 .PHONY: qualify build deps test test-unit test-vm lint vuln fuzz bench full readme clean

@@ -167,10 +167,12 @@ func (p *pool) close() {
 	p.groups = nil
 }
 
-// dir is a fresh directory in which one block's names die.
+// dir is a directory in which one block's names die: a fresh one, except on
+// filesystems where none can be made.
 type dir struct {
 	path string
 	fd   int
+	flat bool // it was there before, and stays
 }
 
 var dirCount int // of newDir, so that no path comes twice; only the main goroutine makes directories
@@ -178,12 +180,16 @@ var dirCount int // of newDir, so that no path comes twice; only the main gorout
 func newDir(parent, prefix string) (*dir, error) {
 	dirCount++
 	d := &dir{path: parent + "/" + prefix + strconv.Itoa(dirCount)}
-	if err := unix.Mkdir(d.path, 0o755); err != nil {
+	if flat[parent] {
+		d.path, d.flat = parent, true
+	} else if err := unix.Mkdir(d.path, 0o755); err != nil {
 		return nil, fmt.Errorf("mkdir %s: %w", d.path, err)
 	}
 	var err error
 	if d.fd, err = unix.Open(d.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		unix.Rmdir(d.path)
+		if !d.flat {
+			unix.Rmdir(d.path)
+		}
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}
 	return d, nil
@@ -207,5 +213,7 @@ func (d *dir) remove() {
 		return
 	}
 	unix.Close(d.fd)
-	os.RemoveAll(d.path)
+	if !d.flat {
+		os.RemoveAll(d.path)
+	}
 }

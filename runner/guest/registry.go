@@ -29,6 +29,9 @@ type Filesystem struct {
 	// filesystems whose names come and go in ways of their own. They are the
 	// Scenarios of the catalog, too.
 	scenarios map[string]scenario
+	// names is where below the mount point names can come and go, for
+	// filesystems that let nobody make a directory; "" where that is anywhere.
+	names string
 	// noWitness says why the order witness cannot speak here; "" where it can.
 	noWitness string
 	// Mount mounts it on dir, in the guest. device is empty for those without a disk.

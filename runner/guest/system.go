@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -48,8 +49,19 @@ func mountFilesystem(fs wire.Filesystem) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("mount %s on %s: %w", f.Type, fs.Device, err)
 	}
+	if f.names != "" {
+		root = filepath.Join(root, f.names)
+		if _, err := os.Stat(root); err != nil {
+			return "", refused("stat", f.names, err)
+		}
+		flat[root] = true
+	}
 	return root, nil
 }
+
+// flat are the directories below which none can be made: names die in them
+// directly.
+var flat = map[string]bool{}
 
 func loadModule(path string) error {
 	f, err := os.Open(path)
