@@ -11,7 +11,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux debian-archive-keyring ca-certificates \
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
-.PHONY: qualify build deps test test-unit test-vm lint vuln fuzz bench full readme clean
+.PHONY: qualify build deps test test-unit test-vm lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
 qualify: deps build
@@ -57,6 +57,10 @@ fuzz: go
 bench: deps build
 	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 3x -timeout 60m ./runner
 	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./kernels ./internal/e2e
+
+# What the proposed patches cost and how large they are: docs/proposals.md.
+proposals: deps build
+	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -timeout 60m -v -run 'VMProposalCosts|VMWatchesMayComeAndGo' ./runner
 
 # The large counts; the results are committed under docs/.
 full: deps build

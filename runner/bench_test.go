@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"os/exec"
 	"slices"
@@ -49,9 +50,9 @@ func BenchmarkVMBoot(b *testing.B) {
 	}
 }
 
-func median(d []time.Duration) time.Duration {
-	d = slices.Sorted(slices.Values(d))
-	return d[len(d)/2]
+func median[T cmp.Ordered](list []T) T {
+	list = slices.Sorted(slices.Values(list))
+	return list[len(list)/2]
 }
 
 // What the cells of the core take in the guest, and how good the instrument's

@@ -1,0 +1,427 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"kqual/kernels"
+	"kqual/matrix"
+	"kqual/runner/wire"
+)
+
+const proposalsMatrix = "../matrices/proposals.yaml"
+
+// proposalRun is a run of matrices/proposals.yaml, and its images by kernel.
+func proposalRun(t testing.TB) (Config, matrix.Catalog, *matrix.Spec) {
+	t.Helper()
+	text, err := os.ReadFile(proposalsMatrix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, cat := testRun(t, string(text))
+	spec, err := matrix.Parse(proposalsMatrix, text, cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg, cat, spec
+}
+
+// exerciser boots kernels of the proposals with the program in
+// testdata/proposals.
+type exerciser struct {
+	cfg   Config
+	accel string
+	disks map[string]string
+}
+
+func newExerciser(t testing.TB) *exerciser {
+	t.Helper()
+	cfg, _, _ := proposalRun(t)
+	e := &exerciser{cfg: cfg}
+	var err error
+	if e.disks, err = makeDisks(context.Background(), cfg.Plan, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	p := Prober{Image: e.image(t, "v5.10-stock"), Guest: cfg.Guest, Dir: t.TempDir(), Memory: AccelMemory(cfg.CacheDir)}
+	if e.accel, err = p.Choose(context.Background(), "auto"); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func (e *exerciser) image(t testing.TB, kernel string) *kernels.Image {
+	t.Helper()
+	for _, k := range e.cfg.Plan.Kernels {
+		if k.Kernel.Name == kernel {
+			img, err := kernels.Fetch(context.Background(), kernels.Env{Cache: e.cfg.Cache, Kernel: kernel, Progress: func(kernels.Event) {}}, k.Kernel)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return img
+		}
+	}
+	t.Fatalf("%s has no kernel %s", proposalsMatrix, kernel)
+	return nil
+}
+
+// boot runs one exercise and returns its notes by kind. Whatever the console
+// complains of is an error, even if the machine went on.
+func (e *exerciser) boot(t testing.TB, kernel, exercise string) map[string][]json.RawMessage {
+	t.Helper()
+	notes := map[string][]json.RawMessage{}
+	b := &boot{
+		image: e.image(t, kernel), guest: program(t, "proposals"), accel: e.accel, dir: t.TempDir(), disks: e.disks,
+		machine: matrix.Machine{VCPUs: 2, Memory: 512 << 20}, cpus: slotCPUs(hostCPUs(), 0, 2),
+		plan: wire.Plan{Kernel: exercise, Seed: 20220115, Filesystems: []wire.Filesystem{{Name: "tmpfs"}, {Name: "ext4"}}},
+		onRecord: func(r wire.Record) {
+			if kind, body, ok := strings.Cut(r.Note, " "); ok {
+				notes[kind] = append(notes[kind], json.RawMessage(body))
+			}
+		},
+	}
+	res := b.run(context.Background())
+	if res.failure != nil {
+		t.Fatalf("%s: %s", kernel, res.failure.Reason)
+	}
+	log, err := os.Open(b.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for _, s := range scanConsole(log) {
+		t.Errorf("%s: the console says %s: %s", kernel, s.Kind, s.Line)
+	}
+	return notes
+}
+
+// decode is all notes of a kind; there must be some.
+func decode[T any](t testing.TB, notes map[string][]json.RawMessage, kind string) []T {
+	t.Helper()
+	var out []T
+	for _, raw := range notes[kind] {
+		var v T
+		if err := json.Unmarshal(raw, &v); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, v)
+	}
+	if len(out) == 0 {
+		t.Fatalf("the guest said nothing of %s", kind)
+	}
+	return out
+}
+
+// The verdicts that the thread's proposals must have, whatever the matrix
+// itself expects: kernel → verdicts of its watches on ext4; on tmpfs those of
+// inotify, and fanotify has none there.
+func TestVMTheProposalsShowWhatTheyPromise(t *testing.T) {
+	needVM(t)
+	const (
+		stale = matrix.VerdictAffected
+		holds = matrix.VerdictHolds
+		clean = matrix.VerdictClean
+	)
+	want := map[string][4]matrix.VerdictKind{ // IN_DELETE, +EXCL_UNLINK, FAN_DELETE, +target_fid
+		"v5.10-stock":          {clean, clean, clean, clean},
+		"v5.10-affected":       {stale, stale, stale, holds},
+		"v5.10-excl-unlink":    {stale, holds, stale, holds},
+		"v5.10-prepare-report": {clean, clean, clean, clean},
+		"v5.10-ihold":          {clean, clean, clean, clean},
+		"v5.10-pre-delete":     {clean, clean, clean, clean},
+		"v5.10-pre53":          {clean, clean, clean, clean},
+	}
+	cfg, cat, _ := proposalRun(t)
+	runs, err := Run(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := 0
+	for _, run := range runs {
+		for i, v := range matrix.Judge(run, cfg.Sampling, cat) {
+			c := run.Cells[i].Cell
+			n := slices.IndexFunc(cfg.Plan.Kernels[0].Cells[:4], func(o matrix.Cell) bool { return o.Watch.Name == c.Watch.Name })
+			if n < 0 {
+				t.Fatalf("no watch %s", c.Watch.Name)
+			}
+			kind := want[run.Kernel][n]
+			if c.Filesystem == "tmpfs" && c.Watch.Source == "fanotify" {
+				kind = matrix.VerdictUnsupported
+			}
+			if v.Kind != kind {
+				t.Errorf("%s: %s, want %s", c.ID(), matrix.VerdictText(v), kind)
+			}
+			cells++
+		}
+		// A kernel whose name dies first says so without any race, too.
+		for _, w := range run.Witnesses {
+			if early := want[run.Kernel][0] == stale; w.Order != map[bool]matrix.Order{true: matrix.Early, false: matrix.Late}[early] {
+				t.Errorf("%s on %s: the order witness says %s", run.Kernel, w.Filesystem, w.Order)
+			}
+		}
+	}
+	if cells != 8*len(want) {
+		t.Errorf("%d cells, want %d", cells, 8*len(want))
+	}
+}
+
+// solutions are the kernels that must not be told from stock by their events.
+var solutions = []string{"v5.10-prepare-report", "v5.10-ihold", "v5.10-pre-delete", "v5.10-pre53"}
+
+func TestVMTheProposalsSendTheEventStreamsOfStock(t *testing.T) {
+	needVM(t)
+	e := newExerciser(t)
+	streams := func(kernel, fs string, notes map[string][]json.RawMessage) []string {
+		lines := slices.Concat(decode[[]string](t, notes, "stream-"+fs)...)
+		last := func(l string) bool { return strings.HasPrefix(l, "1499 ") }
+		if len(lines) < 3000 || !slices.ContainsFunc(lines, last) {
+			t.Errorf("%s on %s: %d lines, not the whole sequence", kernel, fs, len(lines))
+		}
+		return lines
+	}
+	stock := e.boot(t, "v5.10-stock", "streams")
+	for _, kernel := range solutions {
+		notes := e.boot(t, kernel, "streams")
+		for _, fs := range []string{"tmpfs", "ext4"} {
+			want, got := streams("v5.10-stock", fs, stock), streams(kernel, fs, notes)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s on %s sends other events than stock (-stock +%s):\n%.4000s", kernel, fs, kernel, diff)
+			}
+			deletes := 0
+			for _, l := range got {
+				if strings.Contains(l, " mask 0x200 ") {
+					deletes++
+				}
+			}
+			t.Logf("%s on %s: %d lines equal, %d of them deletes", kernel, fs, len(got), deletes)
+			if deletes < 200 {
+				t.Errorf("%s on %s: only %d deletes", kernel, fs, deletes)
+			}
+		}
+	}
+	// What cannot differ proves nothing: the affected order must.
+	affected := e.boot(t, "v5.10-affected", "streams")
+	for _, fs := range []string{"tmpfs", "ext4"} {
+		if slices.Equal(streams("v5.10-stock", fs, stock), streams("v5.10-affected", fs, affected)) {
+			t.Errorf("on %s the affected kernel sends the events of stock: the sequence shows nothing", fs)
+		}
+	}
+}
+
+// churned is what the guest saw while watches came and went
+// (testdata/proposals/churn.go).
+type churned struct {
+	Filesystem                             string
+	Deletes                                int
+	Lost, Twice, AfterIgnored, OneShotMore int
+	Groups, Watches                        int
+	Late, LateLost                         int
+}
+
+func TestVMWatchesMayComeAndGoWhileNamesDie(t *testing.T) {
+	needVM(t)
+	e := newExerciser(t)
+	var table strings.Builder
+	table.WriteString("\n| kernel | filesystem | deletes | events lost or doubled | events after IN_IGNORED | watches there before the name died | of these, never told |\n|---|---|---:|---:|---:|---:|---:|\n")
+	for _, kernel := range append([]string{"v5.10-stock", "v5.10-affected", "v5.10-excl-unlink"}, solutions...) {
+		for _, c := range decode[churned](t, e.boot(t, kernel, "churn"), "churned") {
+			t.Logf("%s: %+v", kernel, c)
+			fmt.Fprintf(&table, "| %s | %s | %d | %d | %d | %d | %d |\n", kernel, c.Filesystem, c.Deletes, c.Lost+c.Twice+c.OneShotMore, c.AfterIgnored, c.Late, c.LateLost)
+			// Events after IN_IGNORED are only counted: every kernel looks at the
+			// watch before it makes the event, and stock sends some, too.
+			if c.Lost+c.Twice+c.OneShotMore > 0 {
+				t.Errorf("%s: %+v", kernel, c)
+			}
+			if c.Deletes < 300 || c.Groups < 10 || c.Watches < 100 || c.Late < 10 {
+				t.Errorf("%s: too little happened: %+v", kernel, c)
+			}
+			// Whoever decides who is told before the name dies misses a watch that
+			// is added in between; that is the order's nature and only counted.
+			decidesEarly := kernel == "v5.10-affected" || kernel == "v5.10-excl-unlink" || kernel == "v5.10-prepare-report"
+			if c.LateLost > 0 && !decidesEarly {
+				t.Errorf("%s: %d of %d watches that were there before the name died were not told", kernel, c.LateLost, c.Late)
+			}
+		}
+	}
+	if os.Getenv("KQUAL_FULL") == "1" {
+		writeSection(t, "../docs/proposals.md", "churn", table.String())
+	}
+}
+
+func TestVMPreDeleteHoldsTheInodeOnlyForWatchers(t *testing.T) {
+	needVM(t)
+	e := newExerciser(t)
+	type counted struct {
+		Step                  string
+		Names, Deletes, Holds int
+	}
+	steps := decode[counted](t, e.boot(t, "v5.10-pre-delete", "holds"), "counted")
+	for i, s := range steps {
+		want := 0
+		if i == len(steps)-1 {
+			want = s.Names
+		}
+		if s.Names == 0 || s.Deletes != s.Names || s.Holds != want {
+			t.Errorf("%s: %d names died, %d were counted, %d inodes held; want %d", s.Step, s.Names, s.Deletes, s.Holds, want)
+		}
+	}
+	if len(steps) != 4 {
+		t.Errorf("%d steps", len(steps))
+	}
+}
+
+// costed is what a delete costs in one boot (testdata/proposals/cost.go).
+type costed struct {
+	Groups  int
+	Nanosec float64
+}
+
+// costRounds is how often every kernel boots for the comparison; a round boots
+// each once, the next one in another order.
+const costRounds = 6
+
+// TestVMProposalCosts measures what each proposal costs and writes the tables
+// of docs/proposals.md; make proposals runs it.
+func TestVMProposalCosts(t *testing.T) {
+	needVM(t)
+	if os.Getenv("KQUAL_FULL") != "1" {
+		t.Skip("boots each kernel many times; set KQUAL_FULL=1 (make proposals does)")
+	}
+	e := newExerciser(t)
+	names := []string{"v5.10-stock", "v5.10-affected", "v5.10-excl-unlink"}
+	names = append(names, solutions...)
+	measured := map[string]map[int][]float64{} // kernel → groups → ns per delete, by round
+	for round := range costRounds {
+		for i := range names {
+			kernel := names[(i+round)%len(names)]
+			if measured[kernel] == nil {
+				measured[kernel] = map[int][]float64{}
+			}
+			for _, c := range decode[costed](t, e.boot(t, kernel, "cost"), "costed") {
+				measured[kernel][c.Groups] = append(measured[kernel][c.Groups], c.Nanosec)
+			}
+		}
+	}
+	version, err := qemuVersion(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured under %s (QEMU %s, 2 vCPUs) in %d alternating boots of each kernel; under TCG these are not native costs.\n\n", e.accel, version, costRounds)
+	b.WriteString("| kernel | unwatched, deletes/s | ratio to stock | 1 group, deletes/s | ratio to stock | 32 groups, deletes/s | ratio to stock |\n|---|---:|---|---:|---|---:|---|\n")
+	for _, kernel := range names {
+		fmt.Fprintf(&b, "| %s |", kernel)
+		for _, groups := range []int{0, 1, 32} {
+			own, stock := measured[kernel][groups], measured["v5.10-stock"][groups]
+			fmt.Fprintf(&b, " %.0f |", 1e9/median(own))
+			if kernel == "v5.10-stock" {
+				b.WriteString(" 1 |")
+				continue
+			}
+			ratio, lo, hi := ratioInterval(stock, own)
+			fmt.Fprintf(&b, " %.3f [%.3f, %.3f] |", ratio, lo, hi)
+		}
+		b.WriteByte('\n')
+	}
+	t.Logf("\n%s", b.String())
+	writeSection(t, "../docs/proposals.md", "cost", b.String())
+	writeSection(t, "../docs/proposals.md", "size", sizeTable(t))
+}
+
+// ratioInterval is the ratio of deletes per second to stock's, the geometric
+// mean over the rounds, with its 95 % interval by Student's t on the logarithms
+// of the rounds' ratios.
+func ratioInterval(stock, own []float64) (ratio, lo, hi float64) {
+	logs := make([]float64, len(own))
+	for i := range own {
+		logs[i] = math.Log(stock[i] / own[i])
+	}
+	mean, sd := stat.MeanStdDev(logs, nil)
+	n := float64(len(logs))
+	half := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(0.975) * sd / math.Sqrt(n)
+	return math.Exp(mean), math.Exp(mean - half), math.Exp(mean + half)
+}
+
+func TestARatioHasTheIntervalOfItsRounds(t *testing.T) {
+	ratio, lo, hi := ratioInterval([]float64{100, 100, 100}, []float64{200, 200, 200})
+	if math.Abs(ratio-0.5) > 1e-9 || lo != hi {
+		t.Errorf("equal rounds: %v [%v, %v]", ratio, lo, hi)
+	}
+	// Logarithms −ln 2, 0, ln 2: mean 0, deviation ln 2, t(2; 0.975) = 4.3027.
+	ratio, lo, hi = ratioInterval([]float64{1, 1, 2}, []float64{2, 1, 1})
+	want := math.Exp(4.302653 * math.Ln2 / math.Sqrt(3))
+	if math.Abs(ratio-1) > 1e-9 || math.Abs(hi-want) > 1e-4*want || math.Abs(lo*hi-1) > 1e-9 {
+		t.Errorf("three rounds: %v [%v, %v], want 1 and %v", ratio, lo, hi, want)
+	}
+}
+
+// sizeTable is the size of each proposal as a patch on top of affected.
+func sizeTable(t testing.TB) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("| patch | files | lines added | lines removed |\n|---|---:|---:|---:|\n")
+	for _, name := range []string{"excl-unlink", "prepare-report", "ihold", "pre-delete", "pre53"} {
+		data, err := os.ReadFile(filepath.Join("../kernels/patches", name+".patch"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, added, removed := patchSize(string(data))
+		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", name, files, added, removed)
+	}
+	return b.String()
+}
+
+// patchSize counts what a unified diff changes.
+func patchSize(patch string) (files, added, removed int) {
+	for line := range strings.Lines(patch) {
+		switch {
+		case strings.HasPrefix(line, "+++ "):
+			files++
+		case strings.HasPrefix(line, "--- "):
+		case files > 0 && strings.HasPrefix(line, "+"):
+			added++
+		case files > 0 && strings.HasPrefix(line, "-"):
+			removed++
+		}
+	}
+	return files, added, removed
+}
+
+// The sizes in the document are those of the patches.
+func TestTheDocumentHasTheSizesOfThePatches(t *testing.T) {
+	data, err := os.ReadFile("../docs/proposals.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := sizeTable(t); !strings.Contains(string(data), table) {
+		t.Errorf("docs/proposals.md is older than the patches; make proposals writes it anew:\n%s", table)
+	}
+}
+
+// writeSection replaces what stands between the marks of a section.
+func writeSection(t testing.TB, path, section, text string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- "+section+" -->\n", "<!-- end of "+section+" -->\n"
+	before, rest, found := strings.Cut(string(data), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has no section %s", path, section)
+	}
+	if err := os.WriteFile(path, []byte(before+begin+text+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
