@@ -37,13 +37,14 @@ type Report struct {
 	Matrix   MatrixFile `json:"matrix"`
 	Host     Host       `json:"host"`
 
-	Gate     Gate             `json:"gate"`     // derived
-	Findings []matrix.Finding `json:"findings"` // derived
-	Cells    []Cell           `json:"cells"`    // derived; kernels by version, then as planned
-	Missing  []string         `json:"missing"`  // derived: IDs of planned cells that nothing is known of
-	Accels   []string         `json:"accels"`   // derived: accelerators that kernels ran with, sorted
-	QEMU     []string         `json:"qemu"`     // derived: QEMU versions, sorted
-	Timing   Timing           `json:"timing"`   // derived
+	Gate     Gate                `json:"gate"`     // derived
+	Findings []matrix.Finding    `json:"findings"` // derived
+	Cells    []Cell              `json:"cells"`    // derived; kernels by version, then as planned
+	Missing  []string            `json:"missing"`  // derived: IDs of planned cells that nothing is known of
+	Facts    []matrix.KernelFact `json:"facts"`    // derived: by version
+	Accels   []string            `json:"accels"`   // derived: accelerators that kernels ran with, sorted
+	QEMU     []string            `json:"qemu"`     // derived: QEMU versions, sorted
+	Timing   Timing              `json:"timing"`   // derived
 
 	Sampling matrix.Sampling    `json:"sampling"`
 	Watches  []Watch            `json:"watches"` // those with a cell, in the order of the matrix
@@ -76,6 +77,8 @@ type Watch struct {
 	matrix.Watch
 	Plain      bool `json:"plain"`
 	Recognises bool `json:"recognises"` // see matrix.Check
+	// CheckDoc is matrix.Check.Doc, for advice.
+	CheckDoc string `json:"check_doc,omitempty"`
 }
 
 // Rule is a matrix.Rule as it is saved.
@@ -160,6 +163,7 @@ func (r *Report) derive() {
 	}
 	gate := matrix.Gate(r.rules(), answered, verdicts)
 	r.Findings = append([]matrix.Finding{}, matrix.Find(answered, verdicts, r.Sampling, cat)...)
+	r.Facts = append([]matrix.KernelFact{}, matrix.KernelFacts(answered, verdicts, cat)...)
 	r.Cells = r.cells(answered, gate)
 	r.Gate = r.gate(gate)
 	r.Timing = timingOf(r)
@@ -253,7 +257,8 @@ func watchesOf(in Input) []Watch {
 				out[i].Control = out[i].Control && w.Control
 				continue
 			}
-			info := Watch{Watch: w, Recognises: in.Catalog.Checks[w.Check].Recognises, Plain: w.Control}
+			check := in.Catalog.Checks[w.Check]
+			info := Watch{Watch: w, Recognises: check.Recognises, Plain: w.Control, CheckDoc: check.Doc}
 			if plain := in.Catalog.EventSources[w.Source].IsPlain; plain != nil {
 				info.Plain = info.Plain || plain(w)
 			}
@@ -274,7 +279,7 @@ func (r *Report) catalog() matrix.Catalog {
 	cat := matrix.Catalog{EventSources: map[string]matrix.EventSource{}, Checks: map[string]matrix.Check{}}
 	for _, w := range r.Watches {
 		plain[w.Name] = w.Plain
-		cat.Checks[w.Check] = matrix.Check{Name: w.Check, Recognises: w.Recognises}
+		cat.Checks[w.Check] = matrix.Check{Name: w.Check, Recognises: w.Recognises, Doc: w.CheckDoc}
 		cat.EventSources[w.Source] = matrix.EventSource{
 			Name: w.Source, IsPlain: func(w matrix.Watch) bool { return plain[w.Name] },
 		}
