@@ -30,7 +30,9 @@ func (f *finder) ranking() []ranked {
 		}
 		m := ranked{watch: w}
 		for _, k := range f.kernels {
-			m.count(f, k)
+			if k.answered() {
+				m.count(f, k)
+			}
 		}
 		out = append(out, m)
 	}
@@ -41,6 +43,13 @@ func (f *finder) ranking() []ranked {
 		)
 	})
 	return out
+}
+
+// answered says that some cell of the kernel has a firm verdict.
+func (k orderedKernel) answered() bool {
+	return slices.ContainsFunc(k.verdicts, func(v Verdict) bool {
+		return v.Kind != VerdictInconclusive && v.Kind != VerdictError
+	})
 }
 
 func (m *ranked) count(f *finder, k orderedKernel) {
@@ -89,11 +98,14 @@ func (f *finder) advice(ranking []ranked) []Finding {
 	}
 	all := 0
 	for _, k := range f.kernels {
-		if len(k.at) > 0 {
+		if k.answered() {
 			all++
 		}
 	}
 	kernels := plural(all, "kernel")
+	if silent := len(f.kernels) - all; silent > 0 {
+		kernels += fmt.Sprintf(" (%d without any answer left out)", silent)
+	}
 	var everywhere, rest []string
 	for _, m := range ranking {
 		if m.safe() == all && len(m.holds) > 0 {

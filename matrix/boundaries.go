@@ -36,7 +36,7 @@ func (f *finder) boundaries(w Watch, g group) (found, odd []Finding) {
 			odd = append(odd, about(FindingContradiction, fmt.Sprintf(
 				"clean on %s, but affected on the later %s of the same series", before.label(), after.label(),
 			), before, after))
-		case appears && changeRegression.Carrier(before.version) != "" && changeFix.Carrier(before.version) != "":
+		case appears && changeRegression.Carrier(before.version) != "" && changeFix.Carrier(before.version) != "" && changeFix.Carrier(after.version) == "":
 			// The older kernel has the fix as a backport; nothing appeared here.
 		case appears:
 			found = append(found, about(FindingBoundary, fmt.Sprintf(

@@ -31,6 +31,16 @@ func TestRenderingsAreAsRead(t *testing.T) {
 		{"report.md", "markdown", synthetic(), Options{}},
 		{"interrupted.md", "markdown", interrupted(), Options{}},
 		{"results.json", "json", clean, Options{}},
+		{"summary.md", "summary", synthetic(), Options{}},
+		{"report.csv", "csv", synthetic(), Options{}},
+		{"interrupted.csv", "csv", interrupted(), Options{}},
+		{"junit.xml", "junit", synthetic(), Options{}},
+		{"interrupted.junit.xml", "junit", interrupted(), Options{}},
+		{"report.tap", "tap", synthetic(), Options{}},
+		{"interrupted.tap", "tap", interrupted(), Options{}},
+		{"github.txt", "github", synthetic(), Options{}},
+		{"report.html", "html", synthetic(), Options{Tail: hostileTail}},
+		{"report.svg", "svg", synthetic(), Options{}},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			f, err := LookupFormat(c.format)

@@ -160,11 +160,19 @@ func took(d time.Duration) string {
 
 func (m *markdown) howMeasured(r *Report) {
 	m.printf("\n## How it was measured\n\n")
+	for _, item := range r.measured() {
+		m.printf("- %s: %s\n", item[0], md(item[1]))
+	}
+	m.printf("- %s\n", md(timingLine(r.Timing)))
+}
+
+// measured says how a run was measured, a term and its text each.
+func (r *Report) measured() [][2]string {
 	pressure := fmt.Sprintf("%d extra groups", r.Sampling.Pressure)
 	if r.Sampling.Pressure == matrix.PressureAuto {
 		pressure = "as many extra groups as it takes"
 	}
-	for _, item := range [][2]string{
+	out := [][2]string{
 		{"Sampling", fmt.Sprintf(
 			"detection limit %s at %s, at most %s of trials for a cell, %s (pressure)",
 			share(r.Sampling.DetectionLimit), share(r.Sampling.Confidence), seconds(r.Sampling.MaxTime), pressure,
@@ -174,10 +182,11 @@ func (m *markdown) howMeasured(r *Report) {
 		{"Machines", fmt.Sprintf("QEMU %s, %s", strings.Join(r.QEMU, " and "), strings.Join(r.Accels, " and "))},
 		{"Tool", r.Tool.Name + " " + r.Tool.Version},
 		{"When", r.Started.UTC().Format("2006-01-02 15:04:05 MST")},
-	} {
-		m.printf("- %s: %s\n", item[0], md(strings.Trim(item[1], " ,")))
 	}
-	m.printf("- %s\n", md(timingLine(r.Timing)))
+	for i := range out {
+		out[i][1] = Printable(strings.Trim(out[i][1], " ,"))
+	}
+	return out
 }
 
 // md makes text that came from elsewhere show as it is in GitHub-flavoured

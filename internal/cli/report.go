@@ -49,7 +49,7 @@ Formats: ` + formatList(),
 				if err != nil {
 					return usage(fmt.Errorf("--format: %w", err))
 				}
-				out = append(out, output{f, "-"})
+				out = append(out, output{format: f, path: "-"})
 			}
 			r, err := reports.Load(path)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -58,6 +58,7 @@ Formats: ` + formatList(),
 				return usage(err)
 			}
 			for _, o := range out {
+				o.logs = filepath.Join(filepath.Dir(path), logsName)
 				if err := o.write(a.Out, r); err != nil {
 					return err
 				}
