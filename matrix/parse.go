@@ -170,6 +170,7 @@ type (
 		Scenarios   []at[string] `yaml:"scenarios" kqual:"required"`
 		Watches     []yaml.Node  `yaml:"watches" kqual:"required"`
 		Expect      []fileRule   `yaml:"expect"`
+		Waive       []fileWaiver `yaml:"waive"`
 	}
 	fileMachine struct {
 		VCPUs  at[int]      `yaml:"vcpus"`
@@ -239,6 +240,7 @@ func (p *parser) root(node *yaml.Node) {
 	for i, r := range f.Expect {
 		p.rule(r, index("expect", i))
 	}
+	p.waivers(f.Waive)
 }
 
 // machine lays m over base and checks that a machine could run it.

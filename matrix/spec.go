@@ -19,6 +19,7 @@ type Spec struct {
 	Scenarios   []string // names in Catalog.Scenarios
 	Watches     []Watch
 	Expect      []Rule // first match wins
+	Waive       []Waiver
 }
 
 // Machine is the virtual machine that a kernel boots in.

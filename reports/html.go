@@ -68,10 +68,10 @@ type (
 		Watch     int           `json:"w"`
 		Verdict   string        `json:"v"`
 		Text      string        `json:"t"`
-		Count     int           `json:"n,omitempty"`
-		Of        int           `json:"of,omitempty"`
-		Lo        float64       `json:"lo,omitempty"`
-		Hi        float64       `json:"hi,omitempty"`
+		Count     int           `json:"n"`
+		Of        int           `json:"of"`
+		Lo        float64       `json:"lo"`
+		Hi        float64       `json:"hi"`
 		Reason    string        `json:"r,omitempty"`
 		Footnotes []string      `json:"f,omitempty"`
 		Gate      string        `json:"g"`

@@ -200,8 +200,10 @@ func md(s string) string {
 	for i, r := range runes {
 		switch {
 		case r == '_' && letter(i-1) && letter(i+1): // IN_DELETE is no emphasis
-		case slices.Contains([]rune("\\`*_[]|~$!#"), r):
+		case slices.Contains([]rune("\\`*_[]|~$!#@"), r):
 			b.WriteByte('\\')
+		case r == ':' && i+1 < len(runes) && runes[i+1] == '/', r == '.' && i >= 3 && strings.EqualFold(string(runes[i-3:i]), "www"):
+			b.WriteByte('\\') // no autolink
 		}
 		b.WriteString(mdTyped(string(r)))
 	}

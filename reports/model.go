@@ -49,6 +49,7 @@ type Report struct {
 	Sampling matrix.Sampling    `json:"sampling"`
 	Watches  []Watch            `json:"watches"` // those with a cell, in the order of the matrix
 	Expect   []Rule             `json:"expect"`
+	Waive    []matrix.Waiver    `json:"waive,omitempty"`
 	Kernels  []matrix.KernelRun `json:"kernels"` // raw, by version
 }
 
@@ -121,6 +122,7 @@ type Gate struct {
 	Unmet    int    `json:"unmet"`
 	NoAnswer int    `json:"no_answer"`
 	NoRule   int    `json:"no_rule"`
+	Waived   int    `json:"waived,omitempty"`
 }
 
 // Input is what a report is made from.
@@ -145,7 +147,7 @@ func Build(in Input) *Report {
 		Started: in.Started.Round(0).UTC(), Finished: in.Finished.Round(0).UTC(),
 		Matrix: MatrixFile{Name: in.Spec.Name, Path: in.Spec.Path, SHA256: in.Spec.Hash},
 		Host:   in.Host, Sampling: in.Spec.Sampling,
-		Watches: watchesOf(in), Expect: rulesOf(in.Spec.Expect),
+		Watches: watchesOf(in), Expect: rulesOf(in.Spec.Expect), Waive: in.Spec.Waive,
 		Kernels: slices.Clone(in.Runs),
 	}
 	r.derive()
@@ -161,7 +163,7 @@ func (r *Report) derive() {
 	for i, run := range answered {
 		verdicts[i] = matrix.Judge(run, r.Sampling, cat)
 	}
-	gate := matrix.Gate(r.rules(), answered, verdicts)
+	gate := matrix.Gate(r.rules(), answered, verdicts).Waive(r.Waive, r.Started)
 	r.Findings = append([]matrix.Finding{}, matrix.Find(answered, verdicts, r.Sampling, cat)...)
 	r.Facts = append([]matrix.KernelFact{}, matrix.KernelFacts(answered, verdicts, cat)...)
 	r.Cells = r.cells(answered, gate)
@@ -226,7 +228,7 @@ func failureOf(c matrix.CellRun, run matrix.KernelRun) *matrix.Failure {
 }
 
 func (r *Report) gate(g matrix.GateResult) Gate {
-	out := Gate{Exit: g.Exit, Why: g.Why, Met: g.Met, Unmet: g.Unmet, NoAnswer: g.NoAnswer, NoRule: g.NoRule}
+	out := Gate{Exit: g.Exit, Why: g.Why, Met: g.Met, Unmet: g.Unmet, NoAnswer: g.NoAnswer, NoRule: g.NoRule, Waived: g.Waived}
 	all := len(r.Cells) + len(r.Missing)
 	switch r.State {
 	case StateDone:

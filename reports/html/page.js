@@ -18,12 +18,19 @@
   // A long name may break after its joints.
   const joints = (s) => s.split(/(?<=[+_|.:-])/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
   const pct = (x) => +(100 * x).toPrecision(3) + " %";
+  // Bounds are rounded outwards: an interval never looks narrower than it is.
+  const bound = (x, round) => {
+    const p = 100 * x, scale = p > 0 ? 10 ** (2 - Math.floor(Math.log10(p))) : 1;
+    return +(round(p * scale - (round === Math.ceil ? 1e-9 : -1e-9)) / scale).toPrecision(12) + " %";
+  };
   const secs = (ns) => (ns >= 1e8 ? (ns / 1e9).toFixed(1) + " s" : Math.round(ns / 1e6) + " ms");
 
   // One table per place, so that a reader meets rows of one kind.
   const at = new Map();
   D.cells.forEach((c, i) => at.set(c.k + "," + c.p + "," + c.w, i));
   const tables = [];
+  // So many that the browser should lay out only what is in view.
+  $("tables").classList.toggle("many", D.cells.length > 2000);
   let current = null; // the one cell that Tab reaches
   D.places.forEach((place, p) => {
     const watches = D.watches.map((_, w) => w).filter((w) => place.w.includes(w));
@@ -136,7 +143,7 @@
       el("h3", {}, c.t),
       list([["verdict", c.v], ["reason", c.r], ["notes", (c.f || []).join("; ")], ["expectation", c.g + (c.gt ? ": " + c.gt : "")], ["why expected", c.why]]),
     );
-    if (c.of) body.append(el("h3", {}, "Interval"), list([["counted", c.n + " of " + c.of], ["rate", pct(c.n / c.of)], ["bounds at " + D.confidence, pct(c.lo) + " … " + pct(c.hi)]]));
+    if (c.of) body.append(el("h3", {}, "Interval"), list([["counted", c.n + " of " + c.of], ["rate", pct(c.n / c.of)], ["bounds at " + D.confidence, bound(c.lo, Math.floor) + " … " + bound(c.hi, Math.ceil)]]));
     if (c.c) body.append(el("h3", {}, "Counts"), list(D.counts.map((name, n) => [name, c.c[n]])), el("h3", {}, "Timings"),
       list([["set-up", secs(c.s)], ["trials", secs(c.e)], ["first stale open after", c.fs ? secs(c.fs) : ""], ["groups watching, at most", c.gr], ["stopped because", c.st]]));
     if (c.o) body.append(el("h3", {}, "Order witness"), list([["order", c.o], ["events as read", (c.ev || []).join(" ")], ["reason", c.or]]));
