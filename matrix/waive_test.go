@@ -50,3 +50,27 @@ func TestExpiredWaiverFailsThoughNoCellNeedsIt(t *testing.T) {
 		t.Errorf("exit %d, %q", g.Exit, g.Why)
 	}
 }
+
+func TestWaiversAreReadStrictly(t *testing.T) {
+	const good = "waive: [{name: w1, watch: IN_DELETE, owner: jo, reason: in the works, expires: 2027-01-31}]"
+	s, err := Parse("m", []byte(minimal+good), testCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := s.Waive[0]; w.Name != "w1" || w.Owner != "jo" || !w.Expires.Equal(day("2027-01-31")) || w.Line == 0 {
+		t.Errorf("got %+v", w)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"owner: jo, ", "", "waive[0].owner: is missing"},
+		{"reason: in the works, ", "", "waive[0].reason: is missing"},
+		{", expires: 2027-01-31", "", "waive[0].expires: is missing"},
+		{"2027-01-31", "2027-02-30", "waive[0].expires: is"},
+		{"2027-01-31", "soon", `waive[0].expires: is the text "soon"; write a day such as 2027-01-31`},
+		{"watch: IN_DELETE", "watch: nope", `waive[0].watch: "nope" matches no watch`},
+	} {
+		_, err := Parse("m", []byte(minimal+strings.Replace(good, c.old, c.new, 1)), testCatalog())
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want it to say %s", c.new, err, c.want)
+		}
+	}
+}

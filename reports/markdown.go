@@ -46,6 +46,7 @@ func renderMarkdown(w io.Writer, r *Report, _ Options) error {
 		return err
 	}
 	m.howMeasured(r)
+	m.evidence(r)
 	_, err := w.Write(m.Bytes())
 	return err
 }
@@ -131,10 +132,18 @@ func (m *markdown) kernels(r *Report) error {
 		return nil
 	}
 	m.printf("\n## Kernels\n\n")
-	head := []string{"kernel", "source", "version", "patches", "sha256 of the image", "machine", "accel", "boot", "cells"}
+	head := []string{"kernel", "source", "version", "patches", "by its version", "observed", "sha256 of the image", "machine", "accel", "boot", "cells"}
+	facts := map[string]matrix.KernelFact{}
+	for _, f := range r.Facts {
+		facts[f.Kernel] = f
+	}
 	var rows [][]string
 	for _, k := range r.Kernels {
-		p := k.Provenance
+		p, f := k.Provenance, facts[k.Kernel]
+		observed := string(f.Observed)
+		if f.Contradicts {
+			observed = unmetMark + " " + observed
+		}
 		var accels []string
 		var boot, cells time.Duration
 		for _, b := range k.Boots {
@@ -142,7 +151,7 @@ func (m *markdown) kernels(r *Report) error {
 			boot, cells = b.FirstRecord, b.Cells
 		}
 		rows = append(rows, []string{
-			md(k.Kernel), md(p.Source), md(p.Version), md(p.Details[matrix.DetailPatches]),
+			md(k.Kernel), md(p.Source), md(p.Version), md(p.Details[matrix.DetailPatches]), md(promised(f)), observed,
 			md(p.SHA256[:min(shortHash, len(p.SHA256))]),
 			fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
 			md(strings.Join(accels, ", ")), took(boot), took(cells),
@@ -156,6 +165,45 @@ func took(d time.Duration) string {
 		return ""
 	}
 	return seconds(d)
+}
+
+// maxEvidence bounds the cells whose evidence a document carries; GitHub shows
+// no more than some hundred kilobytes.
+const maxEvidence = 400
+
+// evidence has a folded block per kernel and an anchor per cell.
+func (m *markdown) evidence(r *Report) {
+	if len(r.Cells) == 0 {
+		return
+	}
+	m.printf("\n## Evidence\n")
+	kernel := ""
+	for i, e := range r.evidence() {
+		if i == maxEvidence {
+			m.printf("\n- and %d more; the html and csv formats have them all\n", len(r.Cells)-i)
+			break
+		}
+		if e.Kernel != kernel {
+			if kernel != "" {
+				m.printf("\n</details>\n")
+			}
+			kernel = e.Kernel
+			m.printf("\n<details><summary>%s</summary>\n\n", mdTyped(Printable(kernel)))
+			if log := e.log(); log != "" {
+				m.printf("Console: %s\n\n", md(log))
+			}
+		}
+		n := e.counts()
+		m.printf("- <a id=\"cell-%d\"></a>%s/%s %s: %s", i+1, md(e.Filesystem), md(e.Scenario), md(e.Watch), md(e.Text))
+		if n.Trials > 0 {
+			m.printf("; %d trials, %d contested, %d decisive, %d stale, %d recognised, %d groups, %s", n.Trials, n.Contested, n.Decisive, n.Stale, n.Recognised, e.groups(), seconds(e.took()))
+		}
+		if o := e.order(); o != "" {
+			m.printf("; order %s", md(o))
+		}
+		m.printf("; again: <code>%s</code>\n", md(r.repeat(e.Cell)))
+	}
+	m.printf("\n</details>\n")
 }
 
 func (m *markdown) howMeasured(r *Report) {

@@ -2,4 +2,4 @@
 
 package reports
 
-const raceFactor = 1
+const raceDetector = false

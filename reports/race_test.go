@@ -2,5 +2,4 @@
 
 package reports
 
-// raceFactor is how much more time and memory the race detector may take.
-const raceFactor = 8
+const raceDetector = true
