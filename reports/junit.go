@@ -94,6 +94,9 @@ func renderJUnit(w io.Writer, r *Report, _ Options) error {
 		case matrix.GateNoAnswer:
 			c.Error = &junitResult{Message: Printable(e.GateText), Type: string(e.Verdict.Kind), Text: body}
 			s.Errors++
+		case matrix.GateWaived:
+			c.Skipped = &junitResult{Message: Printable(e.GateText)}
+			s.Skipped++
 		}
 		s.Tests++
 		s.Cases = append(s.Cases, c)

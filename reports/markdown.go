@@ -42,6 +42,7 @@ func renderMarkdown(w io.Writer, r *Report, _ Options) error {
 	}
 	m.list("Findings", findingTexts(r))
 	m.list("Not as expected", r.disagreements())
+	m.list("Waived", r.waived())
 	if err := m.kernels(r); err != nil {
 		return err
 	}
