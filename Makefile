@@ -11,7 +11,10 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux debian-archive-keyring ca-certificates \
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
-.PHONY: qualify build deps test test-unit test-vm lint vuln fuzz bench proposals full readme clean
+# The readers of reports: a browser, Markdown as GitHub renders it, XML.
+BROWSER_PACKAGES := chromium nodejs npm cmark-gfm libxml2-utils
+
+.PHONY: qualify build deps test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
 qualify: deps build
@@ -31,7 +34,7 @@ go:
 
 # Every test: linters, unit tests under the race detector, then real kernels in
 # real virtual machines.
-test: deps lint test-unit test-vm
+test: deps lint test-unit test-browser test-vm
 
 test-unit: go
 	$(GO) test -race ./...
@@ -40,6 +43,21 @@ test-unit: go
 # fails. They run one after the other: they are about races.
 test-vm: deps build
 	KQUAL_VM=1 $(GO) test -count=1 -p 1 -timeout 35m -run 'VM' ./kernels ./runner ./internal/e2e
+
+# The HTML report in a real browser, and the text formats in real readers.
+test-browser: go
+	@scripts/deps $(BROWSER_PACKAGES)
+	cd scripts/browser && npm ci --no-audit --no-fund --silent
+	KQUAL_BROWSER=1 $(GO) test -count=1 -timeout 10m -run 'Browser|Reader|Large' ./reports
+
+# What docs/ shows: a real report of the default matrix.
+demo: deps build
+	@scripts/deps $(BROWSER_PACKAGES)
+	mkdir -p docs/demo
+	./kqual run -o markdown=docs/demo/report.md -o svg=docs/demo/rates.svg -o html=docs/demo/report.html
+	chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
+		--disable-component-update --disable-sync --user-data-dir=$$(mktemp -d) --hide-scrollbars \
+		--window-size=1280,1800 --screenshot=docs/demo/report.png file://$(CURDIR)/docs/demo/report.html
 
 lint: go
 	@unformatted=$$($(GO) run $(GOFUMPT) -l .); test -z "$$unformatted" || { echo "gofumpt would change: $$unformatted"; exit 1; }

@@ -15,6 +15,7 @@ const (
 	GateUnmet    GateState = "unmet"     // it is another one
 	GateNoAnswer GateState = "no answer" // error or inconclusive, and no rule names that
 	GateNoRule   GateState = "no rule"   // no rule matches, or it is a natural zero: every answer is accepted
+	GateWaived   GateState = "waived"    // unmet or no answer, and a waiver in force covers it
 )
 
 // CellGate is one cell before the gate.
@@ -35,10 +36,13 @@ type GateResult struct {
 	Unmet    int        `json:"unmet"`
 	NoAnswer int        `json:"no_answer"`
 	NoRule   int        `json:"no_rule"`
+	Waived   int        `json:"waived"`
 	// Exit is the exit code: 0 every cell met its expectation, 1 some did not,
 	// 3 some has no answer; 1 outranks 3.
 	Exit int    `json:"exit"`
 	Why  string `json:"why"` // one line about Exit
+
+	silent []string // kernels that have no cell at all
 }
 
 // The exit codes of a gate.
@@ -55,20 +59,26 @@ const (
 // unless its rule names that verdict. A natural zero meets or fails no rule but
 // one that names it.
 func Gate(rules []Rule, runs []KernelRun, verdicts [][]Verdict) GateResult {
-	var g GateResult
-	var silent []string // kernels that have no cell at all
+	var cells []CellGate
+	var silent []string
 	for i, run := range runs {
 		for k, c := range run.Cells {
 			v := Verdict{Kind: VerdictError, Reason: "no verdict"}
 			if i < len(verdicts) && k < len(verdicts[i]) {
 				v = verdicts[i][k]
 			}
-			g.Cells = append(g.Cells, gateCell(rules, c.Cell, v))
+			cells = append(cells, gateCell(rules, c.Cell, v))
 		}
 		if len(run.Cells) == 0 {
 			silent = append(silent, run.Kernel)
 		}
 	}
+	return resultOf(cells, silent)
+}
+
+// resultOf counts the cells and decides what they amount to.
+func resultOf(cells []CellGate, silent []string) GateResult {
+	g := GateResult{Cells: cells, silent: silent}
 	var unmet, noAnswer string // the first of each
 	for _, c := range g.Cells {
 		switch c.State {
@@ -76,6 +86,8 @@ func Gate(rules []Rule, runs []KernelRun, verdicts [][]Verdict) GateResult {
 			g.Met++
 		case GateNoRule:
 			g.NoRule++
+		case GateWaived:
+			g.Waived++
 		case GateUnmet:
 			g.Unmet++
 			if unmet == "" {
@@ -105,7 +117,14 @@ func Gate(rules []Rule, runs []KernelRun, verdicts [][]Verdict) GateResult {
 	case g.NoRule == all:
 		g.Why = fmt.Sprintf("%s answered; no expectation applies to any", plural(all, "cell"))
 	case g.NoRule > 0:
-		g.Why = fmt.Sprintf("%d of %s met the expectation, no expectation applies to the other %d", g.Met, plural(all, "cell"), g.NoRule)
+		g.Why = fmt.Sprintf("%d of %s met the expectation, no expectation applies to %d", g.Met, plural(all, "cell"), g.NoRule)
+		if g.Waived > 0 {
+			g.Why += fmt.Sprintf(", %d waived", g.Waived)
+		} else {
+			g.Why = strings.Replace(g.Why, "applies to ", "applies to the other ", 1)
+		}
+	case g.Waived > 0:
+		g.Why = fmt.Sprintf("%d of %s met the expectation, %d waived", g.Met, plural(all, "cell"), g.Waived)
 	case all == 1:
 		g.Why = "the only cell met its expectation"
 	default:

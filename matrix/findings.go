@@ -12,12 +12,16 @@ type FindingKind string
 
 // The kinds of findings, in the order in which Find returns them.
 const (
-	FindingAffected   FindingKind = "affected"   // a plain watch meets stale opens somewhere
-	FindingClean      FindingKind = "clean"      // a plain watch meets none anywhere
-	FindingNatural    FindingKind = "natural"    // a plain watch met none, at pressure 0
-	FindingBoundary   FindingKind = "boundary"   // a plain watch's answer changes between two versions
-	FindingMitigation FindingKind = "mitigation" // where another watch holds, fails or is not available
-	FindingNoAnswer   FindingKind = "no answer"  // a kernel with cells that have no answer
+	FindingAffected      FindingKind = "affected"      // a plain watch meets stale opens somewhere
+	FindingClean         FindingKind = "clean"         // a plain watch meets none anywhere
+	FindingNatural       FindingKind = "natural"       // a plain watch met none, at pressure 0
+	FindingBoundary      FindingKind = "boundary"      // a plain watch's answer changes between two versions
+	FindingContradiction FindingKind = "contradiction" // answers that do not fit each other or the known facts
+	FindingBackport      FindingKind = "backport"      // a kernel has what mainline of its version has not
+	FindingMitigation    FindingKind = "mitigation"    // where another watch holds, fails or is not available; the best first
+	FindingAdvice        FindingKind = "advice"        // what an application should do on these kernels
+	FindingConfidence    FindingKind = "confidence"    // how far the answers carry
+	FindingNoAnswer      FindingKind = "no answer"     // a kernel with cells that have no answer
 )
 
 // Finding is one sentence about several cells.
@@ -32,23 +36,35 @@ type Finding struct {
 
 // Find says in words what the verdicts (one list per run, as [Judge] returns
 // them) show over the kernels, ordered by version: where the plain watches are
-// affected, between which versions that changes, where which mitigation holds,
-// and what has no answer.
+// affected, between which versions that changes, what does not fit, where which
+// mitigation holds, how far all this carries, and what has no answer. What to
+// do comes first.
 func Find(runs []KernelRun, verdicts [][]Verdict, s Sampling, cat Catalog) []Finding {
 	f := newFinder(runs, verdicts, s, cat)
-	var plain, boundaries, mitigations []Finding
+	var plain, boundaries, contradictions, mitigations []Finding
+	ranking := f.ranking()
 	for _, w := range f.watches {
+		if !isPlain(cat, w) {
+			continue
+		}
 		for _, g := range f.groups(w.Name) {
-			if isPlain(cat, w) {
-				plain = append(plain, f.plain(w, g))
-				boundaries = append(boundaries, f.boundaries(w, g)...)
-			} else if m, ok := f.mitigation(w, g); ok {
+			plain = append(plain, f.plain(w, g))
+			found, odd := f.boundaries(w, g)
+			boundaries = append(boundaries, found...)
+			contradictions = append(contradictions, odd...)
+		}
+	}
+	for _, m := range ranking {
+		for _, g := range f.groups(m.watch.Name) {
+			if m, ok := f.mitigation(m.watch, g); ok {
 				mitigations = append(mitigations, m)
 			}
 		}
 	}
 	slices.SortStableFunc(plain, func(a, b Finding) int { return cmp.Compare(a.Kind, b.Kind) }) // affected before clean
-	return slices.Concat(plain, boundaries, mitigations, f.noAnswers())
+	return slices.Concat(
+		f.advice(ranking), plain, boundaries, contradictions, f.againstFacts(), mitigations, f.confidence(), f.noAnswers(),
+	)
 }
 
 // place is where a watch watches.
@@ -312,53 +328,6 @@ func (k orderedKernel) label() string {
 		return k.run.Kernel
 	}
 	return fmt.Sprintf("%s (%s)", k.run.Kernel, v)
-}
-
-// boundaries says between which versions a plain watch's answer changes. Only
-// kernels as somebody released them are on the line; see onLine.
-func (f *finder) boundaries(w Watch, g group) []Finding {
-	// One entry per version on which all kernels of that version agree.
-	type step struct {
-		first, last int // kernels
-		kind        VerdictKind
-	}
-	var line []step
-	for i := 0; i < len(f.kernels); {
-		next := i
-		var kinds []VerdictKind
-		first, last := -1, -1
-		for ; next < len(f.kernels) && f.kernels[next].known == f.kernels[i].known &&
-			f.kernels[next].version.Compare(f.kernels[i].version) == 0; next++ {
-			if k := g.kinds[next]; f.kernels[next].onLine() && (k == VerdictAffected || k == VerdictClean) {
-				kinds = append(kinds, k)
-				last = next
-				if first < 0 {
-					first = next
-				}
-			}
-		}
-		i = next
-		if kinds = slices.Compact(kinds); len(kinds) == 1 {
-			line = append(line, step{first, last, kinds[0]})
-		}
-	}
-	var out []Finding
-	for i := 1; i < len(line); i++ {
-		if line[i-1].kind == line[i].kind {
-			continue
-		}
-		before, after := f.kernels[line[i-1].last], f.kernels[line[i].first]
-		what := "appears"
-		if line[i].kind == VerdictClean {
-			what = "gone"
-		}
-		out = append(out, Finding{
-			Kind: FindingBoundary, Watch: w.Name, Filesystems: g.filesystems, Scenarios: g.scenarios,
-			Kernels: []string{before.run.Kernel, after.run.Kernel},
-			Text:    fmt.Sprintf("%s on %s: %s between %s and %s", w.Name, g, what, before.label(), after.label()),
-		})
-	}
-	return out
 }
 
 // DetailPatches is the key in Provenance.Details under which a source lists the

@@ -123,7 +123,7 @@ func sensitivities(controls []Rule, runs []KernelRun, s Sampling, cat Catalog) m
 func naturalRate(run KernelRun, c Cell, s Sampling, cat Catalog) *Rate {
 	var blocks []Tally
 	for _, o := range run.Cells {
-		if o.Outcome.sound() && cat.Scenarios[o.Cell.Scenario].Natural && o.Cell.Filesystem == c.Filesystem && o.Cell.Watch.Name == c.Watch.Name {
+		if cat.Scenarios[o.Cell.Scenario].Natural && o.Cell.Filesystem == c.Filesystem && o.Cell.Watch.Name == c.Watch.Name && o.Outcome.sound() {
 			blocks = append(blocks, tally(o.Outcome.Blocks, unnoticedOfTrials)...)
 		}
 	}

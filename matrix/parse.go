@@ -171,6 +171,7 @@ type (
 		Watches     []yaml.Node  `yaml:"watches" kqual:"required"`
 		Controls    []fileRule   `yaml:"controls"`
 		Expect      []fileRule   `yaml:"expect"`
+		Waive       []fileWaiver `yaml:"waive"`
 	}
 	fileMachine struct {
 		VCPUs  at[int]      `yaml:"vcpus"`
@@ -244,6 +245,7 @@ func (p *parser) root(node *yaml.Node) {
 	for i, r := range f.Expect {
 		s.Expect = append(s.Expect, p.rule(r, index("expect", i)))
 	}
+	p.waivers(f.Waive)
 }
 
 // machine lays m over base and checks that a machine could run it.

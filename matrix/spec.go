@@ -20,6 +20,7 @@ type Spec struct {
 	Watches     []Watch
 	Controls    []Rule // cells whose answer is known; see CheckControls
 	Expect      []Rule // first match wins
+	Waive       []Waiver
 }
 
 // Machine is the virtual machine that a kernel boots in.

@@ -13,6 +13,9 @@ import (
 type Options struct {
 	Color bool // ANSI colours
 	Width int  // columns; 0 means DefaultWidth
+	// Tail returns the end of the log that a report names, or "" where there is
+	// none any more. It may be nil.
+	Tail func(log string) string
 }
 
 // DefaultWidth is the width of a rendering that nobody has given a width, in
@@ -23,6 +26,7 @@ const DefaultWidth = 120
 type Format struct {
 	Name   string
 	Doc    string // one line for users
+	Binary bool   // what it writes is no text
 	Render func(w io.Writer, r *Report, o Options) error
 }
 

@@ -240,10 +240,15 @@ func share(x float64) string {
 }
 
 // disagreements are the lines about cells that did not meet the expectation.
-func (r *Report) disagreements() []string {
+func (r *Report) disagreements() []string { return r.gateTexts(matrix.GateUnmet) }
+
+// waived are the lines about cells that a waiver covers.
+func (r *Report) waived() []string { return r.gateTexts(matrix.GateWaived) }
+
+func (r *Report) gateTexts(state matrix.GateState) []string {
 	var out []string
 	for _, c := range r.Cells {
-		if c.Gate == matrix.GateUnmet {
+		if c.Gate == state {
 			out = append(out, c.ID()+": "+c.GateText)
 		}
 	}

@@ -60,26 +60,9 @@ func Load(path string) (*Report, error) {
 }
 
 func decode(data []byte) (*Report, error) {
-	var head struct {
-		Schema *int `json:"schema"`
-		Tool   Tool `json:"tool"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, notResults(err)
-	}
-	switch {
-	case head.Schema == nil:
-		return nil, errors.New("not a saved report: it has no schema version; give a results.json of kqual run")
-	case *head.Schema != Schema:
-		made := "another kqual"
-		if head.Tool.Version != "" {
-			made = "kqual " + head.Tool.Version
-		}
-		return nil, fmt.Errorf("schema version %d, this kqual reads %d; render it with the version that wrote it (%s)", *head.Schema, Schema, made)
-	}
 	r := &Report{}
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, notResults(err)
+	if err := json.Unmarshal(data, r); err != nil || r.Schema != Schema {
+		return nil, refuse(data, err)
 	}
 	switch r.State {
 	case StateDone, StateInterrupted, StateRunning:
@@ -94,8 +77,54 @@ func decode(data []byte) (*Report, error) {
 			return nil, fmt.Errorf("a control must have %q; it must be affected or clean", c.Verdict)
 		}
 	}
+	if err := r.consistent(); err != nil {
+		return nil, err
+	}
 	r.derive()
 	return r, nil
+}
+
+// refuse says why data is no report of this schema version; err is what
+// decoding it as one gave, if anything.
+func refuse(data []byte, err error) error {
+	var head struct {
+		Schema *int `json:"schema"`
+		Tool   Tool `json:"tool"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return notResults(err)
+	}
+	switch {
+	case head.Schema == nil:
+		return errors.New("not a saved report: it has no schema version; give a results.json of kqual run")
+	case *head.Schema != Schema:
+		made := "another kqual"
+		if head.Tool.Version != "" {
+			made = "kqual " + head.Tool.Version
+		}
+		return fmt.Errorf("schema version %d, this kqual reads %d; render it with the version that wrote it (%s)", *head.Schema, Schema, made)
+	}
+	return notResults(err)
+}
+
+// consistent says what formats rely on: that cells are of the kernel that they
+// stand under, and that their watches are listed.
+func (r *Report) consistent() error {
+	listed := map[string]bool{}
+	for _, w := range r.Watches {
+		listed[w.Name] = true
+	}
+	for _, k := range r.Kernels {
+		for _, c := range k.Cells {
+			switch {
+			case c.Cell.Kernel != k.Kernel:
+				return fmt.Errorf("not a saved report: a cell of kernel %q stands under %q", c.Cell.Kernel, k.Kernel)
+			case !listed[c.Cell.Watch.Name]:
+				return fmt.Errorf("not a saved report: watch %q of cell %q is not listed", c.Cell.Watch.Name, c.Cell.ID())
+			}
+		}
+	}
+	return nil
 }
 
 func notResults(err error) error {

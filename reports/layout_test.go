@@ -112,7 +112,7 @@ func TestMarkdownShowsHostileNamesAsTheyAre(t *testing.T) {
 		"`rm`":             "\\`rm\\`",
 		"<img src=x>":      "&lt;img src=x&gt;",
 		"&lt;":             "&amp;lt;",
-		"[a](http://b)":    `\[a\](http://b)`,
+		"[a](http://b)":    `\[a\](http\://b)`,
 		"$x$ ~y~ #1 !":     `\$x\$ \~y\~ \#1 \!`,
 		`back\slash`:       `back\\slash`,
 		"line\n| new cell": `line \| new cell`,

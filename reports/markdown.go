@@ -43,6 +43,7 @@ func renderMarkdown(w io.Writer, r *Report, _ Options) error {
 	}
 	m.list("Findings", findingTexts(r))
 	m.list("Not as expected", r.disagreements())
+	m.list("Waived", r.waived())
 	if err := m.numbers(r); err != nil {
 		return err
 	}
@@ -50,6 +51,7 @@ func renderMarkdown(w io.Writer, r *Report, _ Options) error {
 		return err
 	}
 	m.howMeasured(r)
+	m.evidence(r)
 	_, err := w.Write(m.Bytes())
 	return err
 }
@@ -135,10 +137,18 @@ func (m *markdown) kernels(r *Report) error {
 		return nil
 	}
 	m.printf("\n## Kernels\n\n")
-	head := []string{"kernel", "source", "version", "patches", "sha256 of the image", "machine", "accel", "boot", "cells"}
+	head := []string{"kernel", "source", "version", "patches", "by its version", "observed", "sha256 of the image", "machine", "accel", "boot", "cells"}
+	facts := map[string]matrix.KernelFact{}
+	for _, f := range r.Facts {
+		facts[f.Kernel] = f
+	}
 	var rows [][]string
 	for _, k := range r.Kernels {
-		p := k.Provenance
+		p, f := k.Provenance, facts[k.Kernel]
+		observed := string(f.Observed)
+		if f.Contradicts {
+			observed = unmetMark + " " + observed
+		}
 		var accels []string
 		var boot, cells time.Duration
 		for _, b := range k.Boots {
@@ -146,7 +156,7 @@ func (m *markdown) kernels(r *Report) error {
 			boot, cells = b.FirstRecord, b.Cells
 		}
 		rows = append(rows, []string{
-			md(k.Kernel), md(p.Source), md(p.Version), md(p.Details[matrix.DetailPatches]),
+			md(k.Kernel), md(p.Source), md(p.Version), md(p.Details[matrix.DetailPatches]), md(promised(f)), observed,
 			md(p.SHA256[:min(shortHash, len(p.SHA256))]),
 			fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
 			md(strings.Join(accels, ", ")), took(boot), took(cells),
@@ -162,13 +172,60 @@ func took(d time.Duration) string {
 	return seconds(d)
 }
 
+// maxEvidence bounds the cells whose evidence a document carries; GitHub shows
+// no more than some hundred kilobytes.
+const maxEvidence = 400
+
+// evidence has a folded block per kernel and an anchor per cell.
+func (m *markdown) evidence(r *Report) {
+	if len(r.Cells) == 0 {
+		return
+	}
+	m.printf("\n## Evidence\n")
+	kernel := ""
+	for i, e := range r.evidence() {
+		if i == maxEvidence {
+			m.printf("\n- and %d more; the html and csv formats have them all\n", len(r.Cells)-i)
+			break
+		}
+		if e.Kernel != kernel {
+			if kernel != "" {
+				m.printf("\n</details>\n")
+			}
+			kernel = e.Kernel
+			m.printf("\n<details><summary>%s</summary>\n\n", mdTyped(Printable(kernel)))
+			if log := e.log(); log != "" {
+				m.printf("Console: %s\n\n", md(log))
+			}
+		}
+		n := e.counts()
+		m.printf("- <a id=\"cell-%d\"></a>%s/%s %s: %s", i+1, md(e.Filesystem), md(e.Scenario), md(e.Watch), md(e.Text))
+		if n.Trials > 0 {
+			m.printf("; %d trials, %d contested, %d decisive, %d stale, %d recognised, %d groups, %s", n.Trials, n.Contested, n.Decisive, n.Stale, n.Recognised, e.groups(), seconds(e.took()))
+		}
+		if o := e.order(); o != "" {
+			m.printf("; order %s", md(o))
+		}
+		m.printf("; again: <code>%s</code>\n", md(r.repeat(e.Cell)))
+	}
+	m.printf("\n</details>\n")
+}
+
 func (m *markdown) howMeasured(r *Report) {
 	m.printf("\n## How it was measured\n\n")
+	for _, item := range r.measured() {
+		m.printf("- %s: %s\n", item[0], md(item[1]))
+	}
+	m.printf("- %s\n", md(timingLine(r.Timing)))
+}
+
+// measured says how a run was measured, a term and its text each.
+func (r *Report) measured() [][2]string {
 	pressure := fmt.Sprintf("%d extra groups", r.Sampling.Pressure)
 	if r.Sampling.Pressure == matrix.PressureAuto {
 		pressure = "as many extra groups as it takes"
 	}
-	for _, item := range [][2]string{
+	out := [][2]string{
 		{"Sampling", fmt.Sprintf(
 			"detection limit %s at %s, at most %s of trials for a cell, %s (pressure)",
 			share(r.Sampling.DetectionLimit), share(r.Sampling.Confidence), seconds(r.Sampling.MaxTime), pressure,
@@ -179,10 +236,11 @@ func (m *markdown) howMeasured(r *Report) {
 		{"Machines", fmt.Sprintf("QEMU %s, %s", strings.Join(r.QEMU, " and "), strings.Join(r.Accels, " and "))},
 		{"Tool", r.Tool.Name + " " + r.Tool.Version},
 		{"When", r.Started.UTC().Format("2006-01-02 15:04:05 MST")},
-	} {
-		m.printf("- %s: %s\n", item[0], md(strings.Trim(item[1], " ,")))
 	}
-	m.printf("- %s\n", md(timingLine(r.Timing)))
+	for i := range out {
+		out[i][1] = Printable(strings.Trim(out[i][1], " ,"))
+	}
+	return out
 }
 
 // md makes text that came from elsewhere show as it is in GitHub-flavoured
@@ -196,8 +254,10 @@ func md(s string) string {
 	for i, r := range runes {
 		switch {
 		case r == '_' && letter(i-1) && letter(i+1): // IN_DELETE is no emphasis
-		case slices.Contains([]rune("\\`*_[]|~$!#"), r):
+		case slices.Contains([]rune("\\`*_[]|~$!#@"), r):
 			b.WriteByte('\\')
+		case r == ':' && i+1 < len(runes) && runes[i+1] == '/', r == '.' && i >= 3 && strings.EqualFold(string(runes[i-3:i]), "www"):
+			b.WriteByte('\\') // no autolink
 		}
 		b.WriteString(mdTyped(string(r)))
 	}

@@ -45,6 +45,7 @@ type Report struct {
 	Findings     []matrix.Finding    `json:"findings"` // derived
 	Cells        []Cell              `json:"cells"`    // derived; kernels by version, then as planned
 	Missing      []string            `json:"missing"`  // derived: IDs of planned cells that nothing is known of
+	Facts        []matrix.KernelFact `json:"facts"`    // derived: by version
 	Accels       []string            `json:"accels"`   // derived: accelerators that kernels ran with, sorted
 	QEMU         []string            `json:"qemu"`     // derived: QEMU versions, sorted
 	Timing       Timing              `json:"timing"`   // derived
@@ -54,6 +55,7 @@ type Report struct {
 	Natural  []string           `json:"natural"`  // scenarios with a cell that are natural, sorted; see matrix.Scenario
 	Controls []Rule             `json:"controls"` // see matrix.CheckControls
 	Expect   []Rule             `json:"expect"`
+	Waive    []matrix.Waiver    `json:"waive,omitempty"`
 	Kernels  []matrix.KernelRun `json:"kernels"` // raw, by version
 }
 
@@ -82,6 +84,8 @@ type Watch struct {
 	matrix.Watch
 	Plain      bool `json:"plain"`
 	Recognises bool `json:"recognises"` // see matrix.Check
+	// CheckDoc is matrix.Check.Doc, for advice.
+	CheckDoc string `json:"check_doc,omitempty"`
 }
 
 // Rule is a matrix.Rule as it is saved.
@@ -125,6 +129,7 @@ type Gate struct {
 	Unmet    int    `json:"unmet"`
 	NoAnswer int    `json:"no_answer"`
 	NoRule   int    `json:"no_rule"`
+	Waived   int    `json:"waived,omitempty"`
 }
 
 // Input is what a report is made from.
@@ -152,7 +157,7 @@ func Build(in Input) *Report {
 		Matrix:  MatrixFile{Name: in.Spec.Name, Path: in.Spec.Path, SHA256: in.Spec.Hash},
 		Host:    in.Host, Sampling: in.Spec.Sampling,
 		Watches: watchesOf(in), Natural: naturalOf(in),
-		Controls: rulesOf(in.Spec.Controls), Expect: rulesOf(in.Spec.Expect),
+		Controls: rulesOf(in.Spec.Controls), Expect: rulesOf(in.Spec.Expect), Waive: in.Spec.Waive,
 		Kernels: slices.Clone(in.Runs),
 	}
 	r.derive()
@@ -170,8 +175,9 @@ func (r *Report) derive() {
 	}
 	controls := matrixRules(r.Controls)
 	r.ControlCheck, verdicts = matrix.CheckControls(controls, answered, verdicts)
-	gate := matrix.Gate(matrixRules(r.Expect), answered, verdicts)
+	gate := matrix.Gate(matrixRules(r.Expect), answered, verdicts).Waive(r.Waive, r.Started)
 	r.Findings = append([]matrix.Finding{}, matrix.Find(answered, verdicts, r.Sampling, cat)...)
+	r.Facts = append([]matrix.KernelFact{}, matrix.KernelFacts(answered, verdicts, cat)...)
 	r.Cells = r.cells(answered, gate, matrix.CellNumbers(controls, answered, r.Sampling, cat))
 	r.Gate = r.gate(gate)
 	r.Timing = timingOf(r)
@@ -235,7 +241,7 @@ func failureOf(c matrix.CellRun, run matrix.KernelRun) *matrix.Failure {
 }
 
 func (r *Report) gate(g matrix.GateResult) Gate {
-	out := Gate{Exit: g.Exit, Why: g.Why, Met: g.Met, Unmet: g.Unmet, NoAnswer: g.NoAnswer, NoRule: g.NoRule}
+	out := Gate{Exit: g.Exit, Why: g.Why, Met: g.Met, Unmet: g.Unmet, NoAnswer: g.NoAnswer, NoRule: g.NoRule, Waived: g.Waived}
 	all := len(r.Cells) + len(r.Missing)
 	switch r.State {
 	case StateDone:
@@ -266,7 +272,8 @@ func watchesOf(in Input) []Watch {
 				out[i].Control = out[i].Control && w.Control
 				continue
 			}
-			info := Watch{Watch: w, Recognises: in.Catalog.Checks[w.Check].Recognises, Plain: w.Control}
+			check := in.Catalog.Checks[w.Check]
+			info := Watch{Watch: w, Recognises: check.Recognises, Plain: w.Control, CheckDoc: check.Doc}
 			if plain := in.Catalog.EventSources[w.Source].IsPlain; plain != nil {
 				info.Plain = info.Plain || plain(w)
 			}
@@ -305,7 +312,7 @@ func (r *Report) catalog() matrix.Catalog {
 	}
 	for _, w := range r.Watches {
 		plain[w.Name] = w.Plain
-		cat.Checks[w.Check] = matrix.Check{Name: w.Check, Recognises: w.Recognises}
+		cat.Checks[w.Check] = matrix.Check{Name: w.Check, Recognises: w.Recognises, Doc: w.CheckDoc}
 		cat.EventSources[w.Source] = matrix.EventSource{
 			Name: w.Source, IsPlain: func(w matrix.Watch) bool { return plain[w.Name] },
 		}

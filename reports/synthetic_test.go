@@ -209,3 +209,8 @@ func interrupted() Input {
 	}
 	return in
 }
+
+// hostileTail is a console that tries to leave its place.
+func hostileTail(log string) string {
+	return "[    0.000000] Linux version\r\n\x1b[2J</script><script>document.title='owned'</script>\n<!-- Kernel panic \xff ]]>\n"
+}

@@ -62,6 +62,7 @@ func renderTerminal(w io.Writer, r *Report, o Options) error {
 	t.notes(g.footnotes)
 	t.list("Findings", findingTexts(r))
 	t.list("Not as expected", r.disagreements())
+	t.list("Waived", r.waived())
 	t.line("")
 	t.WriteString(fill(t.gate(r), "", o.Width))
 	t.WriteString(fill(timingLine(r.Timing), "", o.Width))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -15,6 +16,9 @@ import (
 type output struct {
 	format reports.Format
 	path   string // - is standard output
+	// logs is the directory of a saved report's console logs; "" where the report
+	// was just made, so that the paths in it are right as they are.
+	logs string
 }
 
 const outputHelp = "also write the report as `FORMAT=FILE` (- is standard output); repeatable"
@@ -34,7 +38,7 @@ func parseOutputs(values []string) ([]output, error) {
 		if path != "-" && !isDir(filepath.Dir(path)) {
 			return nil, usage(fmt.Errorf("-o %s: the directory %s does not exist", v, filepath.Dir(path)))
 		}
-		out = append(out, output{f, path})
+		out = append(out, output{format: f, path: path})
 	}
 	return out, nil
 }
@@ -42,11 +46,45 @@ func parseOutputs(values []string) ([]output, error) {
 // write renders r to the output's file, which appears whole or not at all.
 func (o output) write(stdout io.Writer, r *reports.Report) error {
 	if o.path == "-" {
-		return o.format.Render(stdout, r, looks(stdout))
+		opts := looks(stdout)
+		opts.Tail = o.tail
+		return o.format.Render(stdout, r, opts)
 	}
 	var b bytes.Buffer
-	if err := o.format.Render(&b, r, reports.Options{Width: reports.DefaultWidth}); err != nil {
+	if err := o.format.Render(&b, r, reports.Options{Width: reports.DefaultWidth, Tail: o.tail}); err != nil {
 		return err
 	}
 	return atomicfile.Write(o.path, b.Bytes())
+}
+
+// What a report shows of a console's end.
+const (
+	shownBytes = 16 << 10
+	shownLines = 40
+)
+
+// tail is reports.Options.Tail. A saved report may come from anybody: only the
+// logs beside it are opened, whatever path it names.
+func (o output) tail(log string) string {
+	if o.logs != "" {
+		log = filepath.Join(o.logs, filepath.Base(log))
+	}
+	f, err := os.Open(log)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return ""
+	} else if st.Size() > shownBytes {
+		if _, err := f.Seek(-shownBytes, io.SeekEnd); err != nil {
+			return ""
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, shownBytes))
+	if err != nil {
+		return ""
+	}
+	lines := strings.SplitAfter(string(data), "\n")
+	return strings.Join(lines[max(0, len(lines)-shownLines-1):], "")
 }

@@ -158,7 +158,7 @@ func (a *app) publish(r *reports.Report, o runOptions, outputs []output) error {
 	if err != nil {
 		return err
 	}
-	outputs = append(outputs, output{markdown, filepath.Join(o.dir, markdownName)}, output{onScreen, "-"})
+	outputs = append(outputs, output{format: markdown, path: filepath.Join(o.dir, markdownName)}, output{format: onScreen, path: "-"})
 	var failed []error
 	for _, out := range outputs {
 		failed = append(failed, out.write(a.Out, r))

@@ -8,8 +8,10 @@ import (
 	"kqual/matrix"
 )
 
-func init() {
-	scenarios["rmdir"] = scenario{
+func init() { scenarios["rmdir"] = rmdirScenario() }
+
+func rmdirScenario() scenario {
+	return scenario{
 		Scenario: matrix.Scenario{
 			Name: "rmdir",
 			Doc: "rmdir(2) of an empty directory, opened after IN_DELETE|IN_ISDIR. Promise: the name is gone by " +

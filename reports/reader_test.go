@@ -1,0 +1,62 @@
+package reports
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// pipe runs a reader on what a format renders; it is one of make test-browser.
+func pipe(t *testing.T, format string, command ...string) string {
+	t.Helper()
+	if os.Getenv("KQUAL_BROWSER") != "1" {
+		t.Skip("KQUAL_BROWSER=1 needs " + command[0] + "; make test-browser has it")
+	}
+	f, err := LookupFormat(format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in, out, stderr bytes.Buffer
+	if err := f.Render(&in, Build(synthetic()), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = &in, &out, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v: %s", command[0], err, stderr.String())
+	}
+	return out.String()
+}
+
+func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
+	for _, format := range []string{"markdown", "summary"} {
+		html := pipe(t, format, "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink")
+		if !strings.Contains(html, "<table>") {
+			t.Errorf("%s: no table", format)
+		}
+		for _, bad := range []string{"<img", "<code>rm", "<del>", "<em>", `href="http://x"`} {
+			if strings.Contains(html, bad) {
+				t.Errorf("%s: a name became markup: %s", format, bad)
+			}
+		}
+		// Every row has as many cells as its head, so no name broke out of its own.
+		for table := range strings.SplitSeq(html, "<table>") {
+			columns := strings.Count(table, "<th")
+			for row := range strings.SplitSeq(table, "<tr>") {
+				if n := strings.Count(row, "<td"); n > 0 && n != columns-strings.Count(table, "<thead") {
+					t.Errorf("%s: a row has %d cells of %d", format, n, columns-1)
+				}
+			}
+		}
+	}
+}
+
+func TestXMLReaderTakesJUnitAndChart(t *testing.T) {
+	out := pipe(t, "junit", "xmllint", "--xpath", "concat(count(//testcase), ' ', count(//testcase/failure), ' ', count(//testcase/error), ' ', sum(//testsuite/@tests))", "-")
+	if got := strings.TrimSpace(out); got != "72 4 14 72" {
+		t.Errorf("testcases, failures, errors, sum of tests: %s, want 72 4 14 72", got)
+	}
+	pipe(t, "svg", "xmllint", "--noout", "-")
+}
