@@ -88,6 +88,9 @@ func (a *app) getCommand(name, short string, wanted func(matrix.Kernel) bool) *c
 			if err != nil {
 				return err
 			}
+			if err := sel.expand(cmd.Context(), a, spec); err != nil {
+				return err
+			}
 			list, err := choose(spec, args, wanted)
 			if err != nil {
 				return err
