@@ -18,11 +18,12 @@ import (
 func (a *app) kernelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernels",
-		Short: "List, fetch or build the kernels of the matrix",
+		Short: "List, fetch, build or verify the kernels of the matrix",
 	}
 	group(cmd)
 	cmd.AddCommand(
 		a.kernelsListCommand(),
+		a.kernelsVerifyCommand(),
 		a.getCommand("fetch", "Get kernels into the cache, by download or build", func(matrix.Kernel) bool { return true }),
 		a.getCommand("build", "Build the kernels of the matrix that are built from source", func(k matrix.Kernel) bool { return k.Source == "build" }),
 	)
