@@ -40,9 +40,20 @@ func ExtractDeb(debPath string, filter func(name string) bool, dst string) error
 		return fmt.Errorf("open package: %w", err)
 	}
 	defer pkg.Close()
+	return extractMembers(pkg.Data, filter, dst)
+}
+
+// extractTar is ExtractDeb for a bare tar stream.
+func extractTar(r io.Reader, filter func(name string) bool, dst string) error {
+	return extractMembers(tar.NewReader(r), filter, dst)
+}
+
+// extractMembers bounds what is read as well as what is written: a bomb may
+// hide in a member that nobody wants.
+func extractMembers(archive *tar.Reader, filter func(name string) bool, dst string) error {
 	var total int64
 	for {
-		h, err := pkg.Data.Next()
+		h, err := archive.Next()
 		if err == io.EOF {
 			return nil
 		}
@@ -51,15 +62,15 @@ func ExtractDeb(debPath string, filter func(name string) bool, dst string) error
 		}
 		name := path.Clean(strings.TrimPrefix(h.Name, "./"))
 		if !filepath.IsLocal(name) {
-			return badPackage(fmt.Sprintf("the package has a file %q outside its root", h.Name))
+			return badPackage(fmt.Sprintf("it has a file %q outside its root", h.Name))
+		}
+		if total += h.Size; total > maxExtracted {
+			return badPackage(fmt.Sprintf("it unpacks to more than %d bytes at %q", int64(maxExtracted), name))
 		}
 		if h.Typeflag != tar.TypeReg || !filter(name) {
 			continue
 		}
-		if total += h.Size; total > maxExtracted {
-			return badPackage(fmt.Sprintf("the package unpacks to more than %d bytes at %q", int64(maxExtracted), name))
-		}
-		if err := extractFile(pkg.Data, h.Size, filepath.Join(dst, name)); err != nil {
+		if err := extractFile(archive, h.Size, filepath.Join(dst, name)); err != nil {
 			return fmt.Errorf("unpack %s: %w", name, err)
 		}
 	}

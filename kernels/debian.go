@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,17 +27,19 @@ type debianSource struct{}
 // DebianConfig is the debian: part of a kernel or of a build's source.
 type DebianConfig struct {
 	Suite        string `yaml:"suite" kqual:"required"`
-	Package      string `yaml:"package" kqual:"required"`
-	Version      string `yaml:"version"`       // empty for the newest
-	Mirror       string `yaml:"mirror"`        // base URL; empty for the host's own
-	Arch         string `yaml:"arch"`          // amd64 where empty
-	Keyring      string `yaml:"keyring"`       // empty for Debian's
-	AllowExpired bool   `yaml:"allow_expired"` // accept a Release file past its Valid-Until
+	Package      string `yaml:"package" kqual:"required"` // may have * and ?
+	Version      string `yaml:"version"`                  // empty for the newest
+	Versions     string `yaml:"versions"`                 // a range, as in ">=6.1 <6.2"
+	Track        string `yaml:"track"`                    // latest: only the newest that matches
+	Mirror       string `yaml:"mirror"`                   // base URL; empty for the host's own
+	Arch         string `yaml:"arch"`                     // amd64 where empty
+	Keyring      string `yaml:"keyring"`                  // empty for Debian's
+	AllowExpired bool   `yaml:"allow_expired"`            // accept a Release file past its Valid-Until
 }
 
 var (
 	suiteName   = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]*(/updates)?$`)
-	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]+$`) // deb-control(5)
+	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9.+*?-]+$`) // deb-control(5), with wildcards
 )
 
 // DecodeStrict lets a matrix fail before anything is fetched.
@@ -62,6 +63,15 @@ func (c *DebianConfig) DecodeStrict(node *yaml.Node, path string) matrix.Problem
 	}
 	if !packageName.MatchString(c.Package) {
 		wrong("package", "%q is no name of a package; write one such as linux-image-cloud-amd64", c.Package)
+	}
+	if _, err := parseVersions(c.Versions); err != nil {
+		wrong("versions", "%v", err)
+	}
+	if c.Version != "" && c.Versions != "" {
+		wrong("versions", "version names one already; remove one of the two")
+	}
+	if c.Track != "" && c.Track != trackLatest {
+		wrong("track", "%q is unknown; write latest, or leave it out", c.Track)
 	}
 	if c.Mirror != "" && !strings.HasPrefix(c.Mirror, "http://") && !strings.HasPrefix(c.Mirror, "https://") {
 		wrong("mirror", "%q is no http or https URL", c.Mirror)
@@ -118,7 +128,12 @@ func (debianSource) Catalog() matrix.KernelSource {
 			problems := matrix.DecodeStrict(node, path, &c)
 			return c, problems
 		},
-		Cost: func(any) string { return "download about 30 MB" },
+		Cost: func(config any) string {
+			if config.(DebianConfig).several() {
+				return "download about 30 MB for each kernel"
+			}
+			return "download about 30 MB"
+		},
 	}
 }
 
@@ -145,6 +160,9 @@ func (c DebianConfig) packages(ctx context.Context, env Env) ([]PackageInfo, *re
 func FetchDebianPackage(ctx context.Context, env Env, c DebianConfig) (string, PackageInfo, error) {
 	list, r, err := c.packages(ctx, env)
 	if err != nil {
+		return "", PackageInfo{}, err
+	}
+	if c, err = c.single(list); err != nil {
 		return "", PackageInfo{}, err
 	}
 	p, err := findPackage(list, c.Package, c.Version, c.Suite)
@@ -182,6 +200,9 @@ func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, err
 	if err != nil {
 		return nil, err
 	}
+	if c, err = c.single(list); err != nil {
+		return nil, err
+	}
 	parts, err := resolveKernel(list, c.Package, c.Version, c.Suite)
 	if err != nil {
 		return nil, err
@@ -205,16 +226,12 @@ func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, err
 			}
 			env.Progress(Event{Kernel: env.Kernel, Step: "unpack " + p.Name + " " + p.Version, End: true})
 		}
-		return arrange(tmp, parts[0])
+		return arrange(tmp, parts[0].Name+" "+parts[0].Version+" and what it depends on")
 	})
 	if err != nil {
 		return nil, err
 	}
-	img, err := debianImage(dir, r.base, c, parts)
-	if err != nil {
-		return nil, err
-	}
-	return img, addVmlinux(ctx, env, img)
+	return arrangedImage(ctx, env, dir, debianProvenance(r.base, c, parts))
 }
 
 // unpackFormat is part of a kernel's key in the cache: raise it when wantedFile
@@ -251,59 +268,8 @@ func wantedFile(name string) bool {
 	return !slices.ContainsFunc(unwantedModules, func(dir string) bool { return strings.HasPrefix(module, dir) })
 }
 
-// arrange brings what was unpacked into one shape: vmlinuz, config, modules/
-// and, where the kernel has it, vmlinux.
-func arrange(tmp string, named PackageInfo) error {
-	find := func(patterns ...string) string {
-		for _, p := range patterns {
-			if m, _ := filepath.Glob(filepath.Join(tmp, p)); len(m) > 0 {
-				return m[0]
-			}
-		}
-		return ""
-	}
-	vmlinuz := find("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz")
-	if vmlinuz == "" {
-		return &matrix.Failure{
-			Side: matrix.SideKernel, Reason: fmt.Sprintf("%s %s and what it depends on hold no vmlinuz", named.Name, named.Version),
-			Hint: "name a linux-image-… package",
-		}
-	}
-	moves := map[string]string{"vmlinuz": vmlinuz}
-	if config := find("boot/config-*", "usr/lib/modules/*/config", "lib/modules/*/config"); config != "" {
-		moves["config"] = config
-	}
-	for to, from := range moves {
-		if err := os.Rename(from, filepath.Join(tmp, to)); err != nil {
-			return err
-		}
-	}
-	if modules := find("usr/lib/modules/*", "lib/modules/*"); modules != "" {
-		if err := os.Rename(modules, filepath.Join(tmp, "modules")); err != nil {
-			return err
-		}
-	}
-	for _, d := range []string{"boot", "usr", "lib"} {
-		if err := os.RemoveAll(filepath.Join(tmp, d)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func debianImage(dir, base string, c DebianConfig, parts []PackageInfo) (*Image, error) {
-	m, err := readManifest(dir)
-	if err != nil {
-		return nil, err
-	}
-	vmlinuz := filepath.Join(dir, "vmlinuz")
-	img := &Image{Vmlinuz: vmlinuz, Hashes: map[string]string{vmlinuz: m.Files["vmlinuz"].SHA256}}
-	if _, ok := m.Files["config"]; ok {
-		img.Config = filepath.Join(dir, "config")
-	}
-	if modules := filepath.Join(dir, "modules"); isDir(modules) {
-		img.Modules = modules
-	}
+// debianProvenance says which packages a kernel is from.
+func debianProvenance(base string, c DebianConfig, parts []PackageInfo) matrix.Provenance {
 	// The package that holds the kernel has its version; the one that was named
 	// may be a meta package with a version of its own.
 	holder := carrier(parts)
@@ -311,15 +277,13 @@ func debianImage(dir, base string, c DebianConfig, parts []PackageInfo) (*Image,
 	for i, p := range parts {
 		names[i] = p.Name + "=" + p.Version
 	}
-	img.Provenance = matrix.Provenance{
-		Source: "debian", Version: holder.Version, Arch: c.arch(), SHA256: m.Files["vmlinuz"].SHA256,
-		Config: readKconfig(img.Config),
+	return matrix.Provenance{
+		Source: "debian", Version: holder.Version, Arch: c.arch(),
 		Details: map[string]string{
 			"suite": c.Suite, "package": c.Package, "packages": strings.Join(names, " "),
 			"file": holder.Filename, "deb_sha256": holder.SHA256, "mirror": bareURL(base),
 		},
 	}
-	return img, nil
 }
 
 // bareURL is a URL without user and password.

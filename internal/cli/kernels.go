@@ -18,11 +18,12 @@ import (
 func (a *app) kernelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernels",
-		Short: "List, fetch or build the kernels of the matrix",
+		Short: "List, fetch, build or verify the kernels of the matrix",
 	}
 	group(cmd)
 	cmd.AddCommand(
 		a.kernelsListCommand(),
+		a.kernelsVerifyCommand(),
 		a.getCommand("fetch", "Get kernels into the cache, by download or build", func(matrix.Kernel) bool { return true }),
 		a.getCommand("build", "Build the kernels of the matrix that are built from source", func(k matrix.Kernel) bool { return k.Source == "build" }),
 	)
@@ -86,6 +87,9 @@ func (a *app) getCommand(name, short string, wanted func(matrix.Kernel) bool) *c
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, err := sel.load()
 			if err != nil {
+				return err
+			}
+			if err := sel.expand(cmd.Context(), a, spec); err != nil {
 				return err
 			}
 			list, err := choose(spec, args, wanted)

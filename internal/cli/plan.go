@@ -21,8 +21,8 @@ func (a *app) planCommand() *cobra.Command {
 		Use:   "plan",
 		Short: "Show what a run would do and what it would take; start nothing",
 		Args:  exactly(0),
-		RunE: func(*cobra.Command, []string) error {
-			spec, p, err := sel.plan(a)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			spec, p, err := sel.plan(cmd.Context(), a)
 			if err != nil {
 				return err
 			}

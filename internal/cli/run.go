@@ -75,7 +75,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	spec, plan, err := o.plan(a)
+	spec, plan, err := o.plan(ctx, a)
 	if err != nil {
 		return err
 	}

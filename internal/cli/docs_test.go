@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"kqual/kernels"
+	"kqual/matrix"
+)
+
+func TestDocumentedKernelsParse(t *testing.T) {
+	data, err := os.ReadFile("../../docs/kernels.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries strings.Builder
+	for i, part := range strings.Split(string(data), "```") {
+		if yaml, ok := strings.CutPrefix(part, "yaml\n"); ok && i%2 == 1 {
+			entries.WriteString(yaml)
+		}
+	}
+	text := "version: 1\nname: docs\nkernels:\n" + entries.String() +
+		"filesystems: [tmpfs]\nscenarios: [unlink]\nwatches:\n- {name: w, inotify: [IN_DELETE]}\n"
+	spec, err := matrix.Parse("docs/kernels.md", []byte(text), catalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, k := range spec.Kernels {
+		shown[k.Source] = true
+	}
+	for _, s := range kernels.Sources() {
+		if name := s.Catalog().Name; !shown[name] {
+			t.Errorf("docs/kernels.md does not show the source %s", name)
+		}
+	}
+}
+
+func TestRuleForAnEntryHoldsForItsKernels(t *testing.T) {
+	spec := &matrix.Spec{Expect: []matrix.Rule{{Kernel: []string{"lts", "other*"}}, {}}}
+	nameRules(spec, map[string][]string{"lts": {"lts-6.1.9-1", "lts-6.1.10-1"}, "other": {"other"}})
+	if got := strings.Join(spec.Expect[0].Kernel, " "); got != "lts-6.1.9-1 lts-6.1.10-1 other*" {
+		t.Errorf("patterns %q", got)
+	}
+	if len(spec.Expect[1].Kernel) != 0 {
+		t.Errorf("a rule for every kernel became one for %q", spec.Expect[1].Kernel)
+	}
+}

@@ -1,0 +1,88 @@
+package kernels
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"kqual/matrix"
+)
+
+// blob is a file that the matrix names by its place and its hash.
+type blob struct {
+	Path   string `yaml:"path"` // on this machine; relative ones start at the working directory
+	URL    string `yaml:"url"`  // http or https
+	SHA256 string `yaml:"sha256" kqual:"required"`
+}
+
+// DecodeStrict lets a matrix fail before anything is fetched.
+func (b *blob) DecodeStrict(node *yaml.Node, path string) matrix.Problems {
+	type plain blob
+	problems := matrix.DecodeStrict(node, path, (*plain)(b))
+	if len(problems) > 0 {
+		return problems
+	}
+	wrong := func(key, what string) {
+		problems = append(problems, matrix.Problem{Line: lineOf(node, key), Path: path + "." + key, What: what})
+	}
+	if (b.Path == "") == (b.URL == "") {
+		wrong("url", "name exactly one of path and url")
+	}
+	if b.URL != "" && !strings.HasPrefix(b.URL, "http://") && !strings.HasPrefix(b.URL, "https://") {
+		wrong("url", fmt.Sprintf("%q is no http or https URL", b.URL))
+	}
+	if !hexSHA256.MatchString(b.SHA256) {
+		wrong("sha256", "is no sha256 (64 hex digits, lower case); sha256sum prints it")
+	}
+	return problems
+}
+
+// base is the file's own name.
+func (b blob) base() string {
+	if b.Path != "" {
+		return filepath.Base(b.Path)
+	}
+	return path.Base(strings.SplitN(b.URL, "?", 2)[0])
+}
+
+// place is where the file is, for provenance: without a password.
+func (b blob) place() string {
+	if b.Path != "" {
+		return b.Path
+	}
+	return bareURL(b.URL)
+}
+
+// get returns the path of the file once its hash is right.
+func (b blob) get(ctx context.Context, env Env) (string, error) {
+	if b.URL != "" {
+		path, err := env.Cache.Download(ctx, env, Request{URL: b.URL, SHA256: b.SHA256, Step: "download " + b.base()})
+		if isMissing(err) {
+			return "", &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "the file has gone: correct url: in the matrix, or name a copy with path:"}
+		}
+		return path, unreachable(err)
+	}
+	path, err := filepath.Abs(b.Path)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return "", &matrix.Failure{Side: matrix.SideKernel, Reason: "no file " + b.Path, Hint: "correct the path in the matrix; it starts at the working directory"}
+	}
+	sum, err := HashFile(path)
+	if err != nil {
+		return "", err
+	}
+	if sum != b.SHA256 {
+		return "", &matrix.Failure{
+			Side: matrix.SideKernel, Reason: fmt.Sprintf("%s: wrong hash: sha256 %.16s…, want %.16s…", b.Path, sum, b.SHA256),
+			Hint: "get the file again, or correct sha256: in the matrix",
+		}
+	}
+	return path, nil
+}
