@@ -12,7 +12,12 @@ import (
 // CheckNone is the check of a watch that names none: the reader just opens.
 const CheckNone = "open"
 
-// watch decodes one watch: name, check, bystander and exactly one event source.
+// maxUID is the last number of a user: (uid_t)-1 means "no change" to
+// setresuid(2), and 65,534 is nobody on Linux.
+const maxUID = 65_534
+
+// watch decodes one watch: name, check, uid, bystander and exactly one event
+// source.
 func (p *parser) watch(node *yaml.Node, path string) (Watch, bool) {
 	sources := slices.Sorted(maps.Keys(p.cat.EventSources))
 	if node.Kind != yaml.MappingNode {
@@ -22,16 +27,19 @@ func (p *parser) watch(node *yaml.Node, path string) (Watch, bool) {
 	before := len(p.problems)
 	w := Watch{Check: CheckNone}
 	var name, check at[string]
+	var uid at[int]
 	p.pairs(node, path, func(key, value *yaml.Node) {
 		switch at := join(path, key.Value); {
 		case key.Value == "name":
 			p.value(value, at, reflectOf(&name))
 		case key.Value == "check":
 			p.value(value, at, reflectOf(&check))
+		case key.Value == "uid":
+			p.value(value, at, reflectOf(&uid))
 		case key.Value == "bystander":
 			w.Bystander = p.bystander(resolve(value), at)
 		case !slices.Contains(sources, key.Value):
-			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "check", "bystander"}, sources...)))
+			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "check", "uid", "bystander"}, sources...)))
 		case w.Source != "":
 			p.problem(key.Line, at, "is a second event source besides %s; make it a watch of its own", w.Source)
 		default:
@@ -45,6 +53,12 @@ func (p *parser) watch(node *yaml.Node, path string) (Watch, bool) {
 		w.Check = check.Value
 		if _, ok := p.cat.Checks[w.Check]; !ok {
 			p.problem(check.Line, path+".check", "%s", unknown("check", w.Check, slices.Collect(maps.Keys(p.cat.Checks))))
+		}
+	}
+	if uid.Set {
+		w.UID = uid.Value
+		if w.UID < 1 || w.UID > maxUID {
+			p.problem(uid.Line, path+".uid", "is %d; write a user's number from 1 to %d, or leave it out for root", w.UID, maxUID)
 		}
 	}
 	if w.Source == "" && len(p.problems) == before {

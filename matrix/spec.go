@@ -54,6 +54,8 @@ type Watch struct {
 	Source string              `json:"source"` // inotify or fanotify
 	Flags  map[string][]string `json:"flags"`  // flag group (mask; fanotify also init, mark) → names as the kernel spells them
 	Check  string              `json:"check"`  // open where the reader makes none
+	// UID is the user that the reader and all groups run as; 0 is root.
+	UID int `json:"uid,omitempty"`
 	// Bystander is one further group beside the reader's; nil where there is none.
 	Bystander *Bystander `json:"bystander,omitempty"`
 	Control   bool       `json:"control,omitempty"` // the plain watch, added because the selection left it out

@@ -3,6 +3,7 @@ package runner
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"kqual/matrix"
@@ -77,6 +78,31 @@ func TestVMWatchFlagsBehaveAsInAnApplication(t *testing.T) {
 		"ext4 inode": matrix.VerdictAffected, "ext4 filesystem": matrix.VerdictAffected,
 		"ext4 mount": matrix.VerdictUnsupported, "ext4 descriptor": matrix.VerdictUnsupported,
 	})
+}
+
+// An application without privilege meets the race as root does; what the kernel
+// keeps for root it refuses (EPERM).
+func TestVMWatchersWithoutPrivilegeMeetTheRaceToo(t *testing.T) {
+	needVM(t)
+	const watches = `  - {name: user, uid: 1000, inotify: [IN_DELETE]}
+  - {name: user+nlink, uid: 1000, inotify: [IN_DELETE], check: nlink}
+  - {name: user+fan, uid: 1000, fanotify: {init: [FAN_REPORT_DFID_NAME], mask: [FAN_DELETE]}}
+  - {name: user+fid, uid: 1000, fanotify: {init: [FAN_REPORT_DFID_NAME_TARGET], mask: [FAN_DELETE, FAN_ONDIR]}, check: target_fid}
+  - {name: user+filesystem, uid: 1000, fanotify: {init: [FAN_REPORT_DFID_NAME], mark: [FAN_MARK_FILESYSTEM], mask: [FAN_DELETE]}}
+  - {name: user+unlimited, uid: 1000, fanotify: {init: [FAN_REPORT_DFID_NAME, FAN_UNLIMITED_QUEUE], mask: [FAN_DELETE]}}
+`
+	cfg, cat := testRun(t, watchMatrix(affected, "ext4", watches))
+	got := verdicts(t, cfg, cat)
+	wantVerdicts(t, got, map[string]matrix.VerdictKind{
+		"ext4 user": matrix.VerdictAffected, "ext4 user+nlink": matrix.VerdictHolds,
+		"ext4 user+fan": matrix.VerdictAffected, "ext4 user+fid": matrix.VerdictHolds,
+		"ext4 user+filesystem": matrix.VerdictUnsupported, "ext4 user+unlimited": matrix.VerdictUnsupported,
+	})
+	for _, cell := range []string{"ext4 user+filesystem", "ext4 user+unlimited"} {
+		if !strings.HasSuffix(got[cell].Reason, "EPERM") {
+			t.Errorf("%s: %s", cell, got[cell].Reason)
+		}
+	}
 }
 
 func wantVerdicts(t *testing.T, got map[string]matrix.Verdict, want map[string]matrix.VerdictKind) {

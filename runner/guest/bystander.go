@@ -27,17 +27,19 @@ func (p *pool) cast(rng *rand.Rand, extra int, w matrix.Watch) (groups []group, 
 
 // markAll makes the reader's group, its companions and the bystander watch dir.
 func markAll(src eventSource, groups []group, by group, w matrix.Watch, dir string) error {
-	if err := groups[0].mark(w, dir); err != nil {
+	if err := markGroup(groups[0], w, dir); err != nil {
 		return err
 	}
 	companion := src.companion(w)
 	for _, g := range groups[1:] {
-		if err := g.mark(companion, dir); err != nil {
+		if err := markGroup(g, companion, dir); err != nil {
 			return err
 		}
 	}
 	if by == nil {
 		return nil
 	}
-	return by.mark(w.Bystander.Watch(), dir)
+	other := w.Bystander.Watch()
+	other.UID = w.UID
+	return markGroup(by, other, dir)
 }

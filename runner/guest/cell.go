@@ -128,7 +128,7 @@ func (m *machine) tryMark(p *pool, w matrix.Watch, root string) error {
 		return err
 	}
 	defer d.remove()
-	if err := p.groups[0].mark(w, d.path); err != nil {
+	if err := markGroup(p.groups[0], w, d.path); err != nil {
 		return err
 	}
 	return p.groups[0].unmark()
@@ -177,7 +177,7 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		sentinel = max(1, int(sentinelShare*float64(len(groups)-1)))
 	}
 	noisy := src.mask(w)&eventBits&^sc.bits != 0 || sc.clean != nil || sc.Object == matrix.ObjectFile
-	b, err := newBlock(sc, ck, d, all, sentinel, noisy, m.cpus, m.rng.Uint64())
+	b, err := newBlock(sc, ck, w.UID, d, all, sentinel, noisy, m.cpus, m.rng.Uint64())
 	if err != nil {
 		return err
 	}

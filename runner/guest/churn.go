@@ -54,7 +54,7 @@ func (m *machine) churn(out *matrix.Outcome, src eventSource, sc scenario, ck ch
 			}
 		}
 		setup := time.Since(begin)
-		r, err := s.round(sc, ck, nonce, round, m.cpus)
+		r, err := s.round(sc, ck, w.UID, nonce, round, m.cpus)
 		if err != nil {
 			return err
 		}
@@ -90,11 +90,11 @@ func openChurn(src eventSource, sc scenario, w matrix.Watch, root string) (*chur
 		return nil, err
 	}
 	s := &churnStage{dir: d}
-	if s.group, err = src.open(w); err != nil {
+	if s.group, err = openGroup(src, w); err != nil {
 		d.remove()
 		return nil, err
 	}
-	if err := s.group.mark(w, d.path); err != nil {
+	if err := markGroup(s.group, w, d.path); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (s *churnStage) close() {
 }
 
 // round lets every name live and die once.
-func (s *churnStage) round(sc scenario, ck check, nonce uint64, round, cpus int) (*churnReader, error) {
+func (s *churnStage) round(sc scenario, ck check, uid int, nonce uint64, round, cpus int) (*churnReader, error) {
 	listfd, err := unix.Open(s.dir.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.dir.path, err)
@@ -125,18 +125,26 @@ func (s *churnStage) round(sc scenario, ck check, nonce uint64, round, cpus int)
 	}
 	r.victim.setRound(nonce, 0, round)
 	r.base = time.Now()
-	started, ended := make(chan struct{}), make(chan struct{})
+	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
 		runtime.LockOSThread()
 		if cpus > 1 {
 			pinTo(1)
 		}
-		close(started)
+		if uid != 0 {
+			if err := become(uid); err != nil {
+				started <- err
+				return
+			}
+		}
+		started <- nil
 		r.loop()
-		// The thread ends with the goroutine: it stays on its CPU.
+		// The thread ends with the goroutine: its CPU and its user stay with it.
 	}()
-	<-started
+	if err := <-started; err != nil {
+		return nil, err
+	}
 	errno := c.delete(s.dir.fd, nonce, round)
 	r.deleted.Store(true)
 	<-ended

@@ -25,7 +25,7 @@ func (v *victim) write(dirfd int, suffix []byte) unix.Errno {
 // writeOpen is write that leaves the file open for writing.
 func (v *victim) writeOpen(dirfd int, suffix []byte) (int, unix.Errno) {
 	fd, _, errno := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), v.namePointer(),
-		unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600, 0, 0)
+		unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644, 0, 0)
 	if errno != 0 {
 		return -1, errno
 	}

@@ -30,7 +30,7 @@ const poolSpare = 2
 func openPool(src eventSource, sc scenario, w matrix.Watch, dir string, n int) (*pool, error) {
 	p := &pool{}
 	for len(p.groups) < n {
-		g, err := src.open(w)
+		g, err := openGroup(src, w)
 		if errors.Is(err, unix.EMFILE) && len(p.groups) > 1 {
 			break // what the kernel gives has to do
 		}
@@ -73,7 +73,7 @@ func (p *pool) order(sc scenario, w matrix.Watch, parent string) (ordered []grou
 	defer unix.Close(ep)
 	for i, g := range p.groups {
 		if sc.Object != matrix.ObjectFile {
-			if err := g.mark(w, dir.path); err != nil {
+			if err := markGroup(g, w, dir.path); err != nil {
 				return nil, err
 			}
 		}
@@ -103,7 +103,7 @@ func (p *pool) order(sc scenario, w matrix.Watch, parent string) (ordered []grou
 	}
 	if sc.Object == matrix.ObjectFile {
 		for _, g := range p.groups {
-			if err := g.mark(w, dir.file(v)); err != nil {
+			if err := markGroup(g, w, dir.file(v)); err != nil {
 				return nil, err
 			}
 		}

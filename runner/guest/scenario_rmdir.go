@@ -27,7 +27,7 @@ func rmdirScenario() scenario {
 		},
 		bits: unix.IN_DELETE,
 		create: func(v *victim) unix.Errno {
-			if _, _, errno := unix.RawSyscall(unix.SYS_MKDIRAT, uintptr(v.dirfd), v.namePointer(), 0o700); errno != 0 {
+			if _, _, errno := unix.RawSyscall(unix.SYS_MKDIRAT, uintptr(v.dirfd), v.namePointer(), 0o755); errno != 0 {
 				return errno
 			}
 			_, _, errno := unix.RawSyscall6(unix.SYS_NEWFSTATAT, uintptr(v.dirfd), v.namePointer(),

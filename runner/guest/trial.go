@@ -99,7 +99,7 @@ type result struct {
 
 // newBlock places the marks and starts the reader. sentinel is the rank of the
 // sentinel's group, 0 where there is none.
-func newBlock(sc scenario, ck check, d *dir, groups []group, sentinel int, noisy bool, cpus int, nonce uint64) (*block, error) {
+func newBlock(sc scenario, ck check, uid int, d *dir, groups []group, sentinel int, noisy bool, cpus int, nonce uint64) (*block, error) {
 	b := &block{
 		sc: sc, groups: groups, nonce: nonce, base: time.Now(),
 		ended: make(chan struct{}),
@@ -119,15 +119,29 @@ func newBlock(sc scenario, ck check, d *dir, groups []group, sentinel int, noisy
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}
 	b.armed.Store(0)
+	started := make(chan error)
 	go func() {
 		defer close(b.ended)
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		if uid == 0 {
+			defer runtime.UnlockOSThread()
+		} // else the thread ends with the goroutine: it is no more root's
 		if cpus > 1 {
 			pinTo(1)
 		}
+		if uid != 0 {
+			if err := become(uid); err != nil {
+				started <- err
+				return
+			}
+		}
+		started <- nil
 		r.loop()
 	}()
+	if err := <-started; err != nil {
+		unix.Close(r.listfd)
+		return nil, err
+	}
 	return b, nil
 }
 

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"unsafe"
 
@@ -114,7 +115,7 @@ func (fanotify) catalog() matrix.EventSource {
 		},
 		IsPlain: func(w matrix.Watch) bool {
 			mask := flagBits(fanotifyMask, w.Flags["mask"])
-			return w.Check == "open" && w.Bystander == nil && !reportsTargetFID(w) && mask&^unix.FAN_ONDIR == unix.FAN_DELETE
+			return w.Check == "open" && w.UID == 0 && w.Bystander == nil && !reportsTargetFID(w) && mask&^unix.FAN_ONDIR == unix.FAN_DELETE
 		},
 		Plain: func() matrix.Watch {
 			return matrix.Watch{
@@ -127,7 +128,10 @@ func (fanotify) catalog() matrix.EventSource {
 
 func (fanotify) open(w matrix.Watch) (group, error) {
 	names := w.Flags["init"]
-	flags := flagBits(fanotifyInit, names) | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK | unix.FAN_UNLIMITED_QUEUE | unix.FAN_UNLIMITED_MARKS
+	flags := flagBits(fanotifyInit, names) | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK
+	if w.UID == 0 { // others must not ask for that (EPERM)
+		flags |= unix.FAN_UNLIMITED_QUEUE | unix.FAN_UNLIMITED_MARKS
+	}
 	fd, err := unix.FanotifyInit(uint(flags), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_LARGEFILE)
 	if err != nil {
 		return nil, refused("fanotify_init", strings.Join(names, "|"), err)
@@ -136,7 +140,7 @@ func (fanotify) open(w matrix.Watch) (group, error) {
 }
 
 func (fanotify) poolKey(w matrix.Watch) string {
-	return "fanotify " + strings.Join(w.Flags["init"], "|")
+	return fmt.Sprintf("fanotify %s of %d", strings.Join(w.Flags["init"], "|"), w.UID)
 }
 
 // poolLimit raises fs.fanotify.max_user_groups where it exists (5.13). Before,

@@ -61,7 +61,7 @@ func (inotify) catalog() matrix.EventSource {
 			return wrong
 		},
 		IsPlain: func(w matrix.Watch) bool {
-			return w.Check == "open" && w.Bystander == nil && flagBits(inotifyFlags, w.Flags["mask"]) == unix.IN_DELETE
+			return w.Check == "open" && w.UID == 0 && w.Bystander == nil && flagBits(inotifyFlags, w.Flags["mask"]) == unix.IN_DELETE
 		},
 		Plain: func() matrix.Watch {
 			return matrix.Watch{
@@ -80,7 +80,7 @@ func (inotify) open(matrix.Watch) (group, error) {
 	return &inotifyGroup{file: fd, wd: -1}, nil
 }
 
-func (inotify) poolKey(matrix.Watch) string { return "inotify" }
+func (inotify) poolKey(w matrix.Watch) string { return fmt.Sprintf("inotify of %d", w.UID) }
 
 // poolLimit raises fs.inotify.max_user_instances (128 by default) and returns
 // what the kernel then allows.
