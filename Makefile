@@ -12,9 +12,9 @@ PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
 # The readers of reports: a browser, Markdown as GitHub renders it, XML.
-BROWSER_PACKAGES := chromium nodejs npm cmark-gfm libxml2-utils
+BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xmllint=libxml2-utils
 
-.PHONY: qualify build deps test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
+.PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
 qualify: deps build
@@ -28,7 +28,6 @@ build: go
 deps:
 	@scripts/deps $(PACKAGES)
 
-.PHONY: go
 go:
 	@scripts/need-go
 

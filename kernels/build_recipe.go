@@ -62,6 +62,31 @@ func (k recipeFiles) names() []string {
 	return names
 }
 
+// Patches are the built-in patches with the first line of what each says of
+// itself, by name.
+func Patches() map[string]string { return patchFiles.docs() }
+
+// Configs are the built-in config fragments, likewise.
+func Configs() map[string]string { return configFiles.docs() }
+
+func (k recipeFiles) docs() map[string]string {
+	docs := map[string]string{}
+	for _, name := range k.names() {
+		body, err := fs.ReadFile(k.fsys, path.Join(k.dir, name+k.ext))
+		if err != nil {
+			continue // cannot be: the name is from the same place
+		}
+		for line := range strings.Lines(string(body)) {
+			line = strings.TrimSpace(strings.TrimPrefix(line, "#"))
+			if line != "" && !strings.HasPrefix(line, "SPDX-") {
+				docs[name] = line
+				break
+			}
+		}
+	}
+	return docs
+}
+
 // checkRecipe says what is wrong with a name in the matrix. Files of the
 // user's are looked at only when they are needed.
 func checkRecipe(k recipeFiles, name string) error {

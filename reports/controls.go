@@ -53,7 +53,7 @@ func (t *terminal) trust(r *Report) {
 
 // paragraph prints filled text in one style.
 func (t *terminal) paragraph(style, text string) {
-	for l := range strings.Lines(fill(Printable(text), "", t.Width)) {
+	for l := range strings.Lines(Fill(Printable(text), "", t.Width)) {
 		t.line(t.paint(style, strings.TrimSuffix(l, "\n")))
 	}
 }

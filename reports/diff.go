@@ -77,7 +77,7 @@ func (d Diff) Render(w io.Writer, o Options) error {
 		if s.side.State != StateDone {
 			line += ", " + string(s.side.State)
 		}
-		t.WriteString(fill(line, s.what+": ", o.Width))
+		t.WriteString(Fill(line, s.what+": ", o.Width))
 	}
 	if d.Old.SHA256 != d.New.SHA256 {
 		t.line("The matrix files differ.")
@@ -97,7 +97,7 @@ func (d Diff) Render(w io.Writer, o Options) error {
 		t.list(diffTitles[kind], items)
 	}
 	t.line("")
-	t.WriteString(fill(d.Summary(), "", o.Width))
+	t.WriteString(Fill(d.Summary(), "", o.Width))
 	_, err := w.Write(t.Bytes())
 	return err
 }

@@ -49,7 +49,7 @@ func renderTerminal(w io.Writer, r *Report, o Options) error {
 	t := &terminal{Options: o}
 	g := r.arrange()
 	name := Printable(r.Matrix.Name)
-	t.WriteString(strings.Replace(fill(name+headline(r), "", o.Width), name, t.paint(styleBold, name), 1))
+	t.WriteString(strings.Replace(Fill(name+headline(r), "", o.Width), name, t.paint(styleBold, name), 1))
 	t.trust(r)
 	for _, b := range g.blocks {
 		t.line("")
@@ -64,8 +64,8 @@ func renderTerminal(w io.Writer, r *Report, o Options) error {
 	t.list("Not as expected", r.disagreements())
 	t.list("Waived", r.waived())
 	t.line("")
-	t.WriteString(fill(t.gate(r), "", o.Width))
-	t.WriteString(fill(timingLine(r.Timing), "", o.Width))
+	t.WriteString(Fill(t.gate(r), "", o.Width))
+	t.WriteString(Fill(timingLine(r.Timing), "", o.Width))
 	_, err := w.Write(t.Bytes())
 	return err
 }
@@ -212,7 +212,7 @@ func (t *terminal) terms(legend [][2]string) {
 	}
 	t.line("")
 	for _, l := range legend {
-		t.WriteString(fill(l[1], l[0]+strings.Repeat(" ", most-width(l[0])+columnGap), t.Width))
+		t.WriteString(Fill(l[1], l[0]+strings.Repeat(" ", most-width(l[0])+columnGap), t.Width))
 	}
 }
 
@@ -221,7 +221,7 @@ func (t *terminal) notes(notes []string) {
 		t.line("")
 	}
 	for i, n := range notes {
-		t.WriteString(fill(Printable(n), superscript([]int{i + 1})+" ", t.Width))
+		t.WriteString(Fill(Printable(n), superscript([]int{i + 1})+" ", t.Width))
 	}
 }
 
@@ -236,7 +236,7 @@ func (t *terminal) list(title string, items []string) {
 			t.line(fmt.Sprintf("- and %d more; the markdown and json formats have them all", len(items)-n))
 			break
 		}
-		t.WriteString(fill(Printable(i), "- ", t.Width))
+		t.WriteString(Fill(Printable(i), "- ", t.Width))
 	}
 }
 

@@ -134,9 +134,9 @@ func wrap(units []unit, w int, sep string) []string {
 	return append(lines, cur)
 }
 
-// fill wraps a paragraph at width columns; the first line begins with first,
+// Fill wraps a paragraph at width columns; the first line begins with first,
 // the others with as many spaces.
-func fill(text, first string, columns int) string {
+func Fill(text, first string, columns int) string {
 	indent := strings.Repeat(" ", width(first))
 	var b strings.Builder
 	line := first
