@@ -2,7 +2,6 @@ package guest
 
 import (
 	"fmt"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -125,24 +124,8 @@ func (s *churnStage) round(sc scenario, ck check, uid int, nonce uint64, round, 
 	}
 	r.victim.setRound(nonce, 0, round)
 	r.base = time.Now()
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		defer close(ended)
-		runtime.LockOSThread()
-		if cpus > 1 {
-			pinTo(1)
-		}
-		if uid != 0 {
-			if err := become(uid); err != nil {
-				started <- err
-				return
-			}
-		}
-		started <- nil
-		r.loop()
-		// The thread ends with the goroutine: its CPU and its user stay with it.
-	}()
-	if err := <-started; err != nil {
+	ended, err := readerThread(uid, cpus, r.loop)
+	if err != nil {
 		return nil, err
 	}
 	errno := c.delete(s.dir.fd, nonce, round)

@@ -20,7 +20,7 @@ func init() {
 		Type:      "overlay",
 		ImageSize: ext4Size,
 		MakeImage: makeExt4,
-		// ovl_do_remove (fs/overlayfs/dir.c) drops the dentry before vfs_unlink
+		// ovl_remove_upper (fs/overlayfs/dir.c) drops the dentry before vfs_unlink
 		// tells anyone, so DELETE comes early and says nothing of d_delete().
 		noWitness: "overlayfs drops the dentry itself, before any event",
 		Mount:     mountOverlay,

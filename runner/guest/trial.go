@@ -2,7 +2,6 @@ package guest
 
 import (
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -102,7 +101,6 @@ type result struct {
 func newBlock(sc scenario, ck check, uid int, d *dir, groups []group, sentinel int, noisy bool, cpus int, nonce uint64) (*block, error) {
 	b := &block{
 		sc: sc, groups: groups, nonce: nonce, base: time.Now(),
-		ended: make(chan struct{}),
 	}
 	b.victim.dirfd = d.fd
 	r := &b.reader
@@ -119,26 +117,7 @@ func newBlock(sc scenario, ck check, uid int, d *dir, groups []group, sentinel i
 		return nil, fmt.Errorf("open %s: %w", d.path, err)
 	}
 	b.armed.Store(0)
-	started := make(chan error)
-	go func() {
-		defer close(b.ended)
-		runtime.LockOSThread()
-		if uid == 0 {
-			defer runtime.UnlockOSThread()
-		} // else the thread ends with the goroutine: it is no more root's
-		if cpus > 1 {
-			pinTo(1)
-		}
-		if uid != 0 {
-			if err := become(uid); err != nil {
-				started <- err
-				return
-			}
-		}
-		started <- nil
-		r.loop()
-	}()
-	if err := <-started; err != nil {
+	if b.ended, err = readerThread(uid, cpus, r.loop); err != nil {
 		unix.Close(r.listfd)
 		return nil, err
 	}
