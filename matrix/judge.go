@@ -52,6 +52,7 @@ func Judge(run KernelRun, s Sampling, cat Catalog) []Verdict {
 	for i, c := range run.Cells {
 		if v := &j.verdicts[i]; v.Kind != VerdictError {
 			v.Footnotes = append(v.Footnotes, splatNotes(c.Splats)...)
+			v.Footnotes = append(v.Footnotes, endedNotes(c.Ended)...)
 		}
 	}
 	return j.verdicts[:planned]
@@ -70,6 +71,16 @@ func splatNotes(splats []Splat) []string {
 			notes = append(notes, fmt.Sprintf("%d × %s in the kernel's log: %s", n, s.Kind, s.Line))
 			count[s.Kind] = 0
 		}
+	}
+	return notes
+}
+
+// endedNotes are the footnotes about boots that ended while the cell ran,
+// before one gave the answer.
+func endedNotes(ended []Failure) []string {
+	var notes []string
+	for _, f := range ended {
+		notes = append(notes, "a boot ended in this cell before: "+firstLine(f.Reason))
 	}
 	return notes
 }

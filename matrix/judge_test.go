@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -264,4 +265,34 @@ func FuzzJudge(f *testing.F) {
 			}
 		}
 	})
+}
+
+// After a boot that ended early, the rest is compared with the plain watch of
+// its own boot: what an earlier boot saw proves nothing about this one.
+func TestJudgeComparesWithinOneBoot(t *testing.T) {
+	run, _ := judged(Early, map[string]*Outcome{"plain": spread(8, staleOf(128, 128)), "getdents": spread(24, decisive(3280))})
+	run.Cells[1].Boot = 1
+	if v := Judge(run, simulated, testCatalog())[1]; v.Kind == VerdictHolds {
+		t.Errorf("holds against a plain watch of another boot: %s", VerdictText(v))
+	}
+	run.Repeats = []CellRun{{Cell: run.Cells[0].Cell, Outcome: spread(8, staleOf(127, 128)), Boot: 1}}
+	got := Judge(run, simulated, testCatalog())
+	if len(got) != 2 || got[0].Kind != VerdictAffected || got[1].Kind != VerdictHolds {
+		t.Errorf("with the plain watch repeated: %+v", got)
+	}
+}
+
+func TestTroubleInTheKernelStandsOnItsCell(t *testing.T) {
+	run, _ := judged(Late, map[string]*Outcome{"plain": spread(24, decisive(3280)), "nlink": spread(24, decisive(3280))})
+	warning := Splat{Kind: "WARNING", Line: "WARNING: CPU: 0 PID: 1 at fs/inode.c:1"}
+	run.Cells[1].Splats = []Splat{warning, warning, {Kind: "BUG", Line: "BUG: x"}}
+	run.Cells[1].Ended = []Failure{{Reason: "panic: y\nsecond line"}}
+	got := Judge(run, simulated, testCatalog())
+	want := []string{
+		"2 × WARNING in the kernel's log: WARNING: CPU: 0 PID: 1 at fs/inode.c:1", "1 × BUG in the kernel's log: BUG: x",
+		"a boot ended in this cell before: panic: y",
+	}
+	if got[1].Kind != VerdictClean || !slices.Equal(got[1].Footnotes, want) || len(got[0].Footnotes) != 0 {
+		t.Errorf("%s with %q, beside %q", VerdictText(got[1]), got[1].Footnotes, got[0].Footnotes)
+	}
 }
