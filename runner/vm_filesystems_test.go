@@ -28,7 +28,7 @@ var everywhere = []string{"tmpfs", "ext4", "xfs", "btrfs", "vfat", "overlay-uppe
 // returns filesystem → watch → verdict.
 func perFilesystem(t *testing.T, kernel string, filesystems []string) map[string]map[string]matrix.Verdict {
 	t.Helper()
-	cfg, cat := testRun(t, coreMatrix(kernel, strings.Join(filesystems, ", "), "")+targetFID)
+	cfg, cat := testRun(t, coreMatrix(kernel, strings.Join(filesystems, ", "), quick)+targetFID)
 	runs, err := Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
