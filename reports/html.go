@@ -132,6 +132,7 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 	page := struct {
 		Name, Word, Why, About, Class string
 		Exit                          int
+		Trust                         []htmlTrust
 		Groups                        []htmlGroup
 		Unmet                         []string
 		Legend                        [][2]string
@@ -142,7 +143,7 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 	}{
 		Name: Printable(r.Matrix.Name), Word: gateWord(r), Why: Printable(r.shortWhy()), Class: class, Exit: r.Gate.Exit,
 		About: strings.TrimPrefix(headline(r), ": "), Unmet: printables(r.disagreements()), Legend: g.legend(r.Sampling),
-		Kernels: r.htmlRows(), How: r.measured(),
+		Kernels: r.htmlRows(), How: r.measured(), Trust: htmlTrustOf(r),
 		CSS: template.CSS(htmlCSS), JS: template.JS(htmlJS), Data: template.JS(data),
 	}
 	for _, t := range findingTitles {
@@ -321,4 +322,19 @@ func promised(f matrix.KernelFact) string {
 		return f.Why
 	}
 	return string(f.Expected) + ": " + f.Why
+}
+
+// htmlTrust is a line about the controls.
+type htmlTrust struct {
+	Text string
+	Bad  bool
+}
+
+func htmlTrustOf(r *Report) []htmlTrust {
+	lines, bad := trust(r)
+	out := make([]htmlTrust, len(lines))
+	for i, l := range lines {
+		out[i] = htmlTrust{Printable(l), i < bad}
+	}
+	return out
 }

@@ -23,7 +23,9 @@ const (
 func renderSummary(w io.Writer, r *Report, _ Options) error {
 	m := &markdown{}
 	m.printf("### %s: %s\n\n", md(r.Matrix.Name), gateWord(r))
-	m.printf("%s (exit %d)\n\n", md(r.shortWhy()), r.Gate.Exit)
+	m.printf("%s (exit %d)\n", md(r.shortWhy()), r.Gate.Exit)
+	m.trust(r)
+	m.printf("\n")
 	lines := 0
 	for _, kind := range []matrix.FindingKind{matrix.FindingAdvice, matrix.FindingContradiction, matrix.FindingBoundary, matrix.FindingNoAnswer} {
 		for _, f := range r.Findings {
