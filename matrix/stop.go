@@ -169,9 +169,6 @@ func rulesOut(blocks []Tally, limit, confidence float64) bool {
 // Progress is the share of the evidence that is in, in [0, 1]: the largest of
 // what the ways to stop ask for.
 func (s Stopper) Progress(c Counts) float64 {
-	if s.natural {
-		return min(float64(c.Trials)/NaturalTrials, 1)
-	}
 	p := float64(c.Unnoticed()) / StaleTarget
 	n := float64(s.needed)
 	switch {
