@@ -142,8 +142,9 @@ func (c *Comparison) CompareProvenance(oldRuns, newRuns []KernelRun) {
 		part("version", o.Provenance.Version, n.Provenance.Version)
 		part("image", shortSum(o.Provenance.SHA256), shortSum(n.Provenance.SHA256))
 		part("patches", o.Provenance.Details[DetailPatches], n.Provenance.Details[DetailPatches])
-		part("accelerator", accelOf(o), accelOf(n))
-		part("QEMU", qemuOf(o), qemuOf(n))
+		part("accelerator", lastBoot(o).Accel, lastBoot(n).Accel)
+		part("CPU model", lastBoot(o).CPUModel, lastBoot(n).CPUModel)
+		part("QEMU", lastBoot(o).QEMU, lastBoot(n).QEMU)
 		if len(parts) > 0 {
 			c.Differences = append(c.Differences, Difference{Kind: DiffProvenance, Text: n.Kernel + ": " + strings.Join(parts, ", ")})
 		}
@@ -189,18 +190,12 @@ func changeKind(before, after VerdictKind) DiffKind {
 	return DiffChanged
 }
 
-func accelOf(r KernelRun) string {
-	for _, b := range slices.Backward(r.Boots) {
-		return b.Accel
+// lastBoot is the zero Boot where there was none.
+func lastBoot(r KernelRun) Boot {
+	if len(r.Boots) == 0 {
+		return Boot{}
 	}
-	return ""
-}
-
-func qemuOf(r KernelRun) string {
-	for _, b := range slices.Backward(r.Boots) {
-		return b.QEMU
-	}
-	return ""
+	return r.Boots[len(r.Boots)-1]
 }
 
 func shortSum(s string) string { return s[:min(12, len(s))] }

@@ -177,6 +177,7 @@ type (
 		VCPUs  at[int]      `yaml:"vcpus"`
 		Memory at[bytesize] `yaml:"memory"`
 		Accel  at[string]   `yaml:"accel"`
+		CPU    at[string]   `yaml:"cpu"`
 	}
 	fileSampling struct {
 		Pressure       at[pressure]      `yaml:"pressure"`
@@ -248,6 +249,9 @@ func (p *parser) root(node *yaml.Node) {
 	p.waivers(f.Waive)
 }
 
+// cpuModel is what QEMU's -cpu takes: a model and features.
+var cpuModel = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(,[+-]?[A-Za-z0-9][A-Za-z0-9._=-]*)*$`)
+
 // machine lays m over base and checks that a machine could run it.
 func (p *parser) machine(m fileMachine, path string, base Machine) Machine {
 	if m.VCPUs.Set {
@@ -266,6 +270,12 @@ func (p *parser) machine(m fileMachine, path string, base Machine) Machine {
 		base.Accel = m.Accel.Value
 		if known := []string{"auto", "kvm", "tcg"}; !slices.Contains(known, base.Accel) {
 			p.problem(m.Accel.Line, path+".accel", "%s", unknown("accelerator", base.Accel, known))
+		}
+	}
+	if m.CPU.Set {
+		base.CPU = m.CPU.Value
+		if !cpuModel.MatchString(base.CPU) {
+			p.problem(m.CPU.Line, path+".cpu", "is %q; write a CPU model of QEMU's, as in qemu64 or Nehalem,+pcid", base.CPU)
 		}
 	}
 	return base

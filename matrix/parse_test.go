@@ -57,7 +57,7 @@ func TestParseDefaultsWhatIsLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Machine{2, 512 << 20, "auto"}); s.Kernels[0].Machine != want {
+	if want := (Machine{2, 512 << 20, "auto", ""}); s.Kernels[0].Machine != want {
 		t.Errorf("machine %+v", s.Kernels[0].Machine)
 	}
 	if want := (Sampling{PressureAuto, 0.001, 0.95, 20 * time.Second}); s.Sampling != want {
@@ -68,13 +68,13 @@ func TestParseDefaultsWhatIsLeftOut(t *testing.T) {
 func TestParseFollowsAliases(t *testing.T) {
 	in := strings.Replace(minimal, "  - {name: k1, debian: {suite: sid}}", `  - name: k1
     debian: &deb {suite: sid}
-    machine: &big {vcpus: 8, memory: 1GiB, accel: kvm}
+    machine: &big {vcpus: 8, memory: 1GiB, accel: kvm, cpu: "Nehalem,+pcid"}
   - {name: k2, debian: *deb, machine: *big}`, 1)
 	s, err := Parse("m", []byte(in), testCatalog())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Kernels[1].Config != s.Kernels[0].Config || s.Kernels[1].Machine != (Machine{8, 1 << 30, "kvm"}) {
+	if s.Kernels[1].Config != s.Kernels[0].Config || s.Kernels[1].Machine != (Machine{8, 1 << 30, "kvm", "Nehalem,+pcid"}) {
 		t.Errorf("%+v", s.Kernels[1])
 	}
 }
@@ -108,8 +108,9 @@ func TestParseReportsProblems(t *testing.T) {
 		{"control character in a name", "name: k1", `name: "a\tb"`, []string{`m:4: kernels[0].name: "a\tb" contains a character that does not print`}},
 		{"long name", "name: k1", "name: " + strings.Repeat("x", 65), []string{"m:4: kernels[0].name: has 65 characters; use at most 64"}},
 		{"empty name", "name: k1", `name: ""`, []string{"m:4: kernels[0].name: is empty; give a name"}},
-		{"machine of a kernel", "suite: sid}", "suite: sid}, machine: {vcpus: 0, memory: 1MiB, accel: hvf}", []string{
+		{"machine of a kernel", "suite: sid}", "suite: sid}, machine: {vcpus: 0, memory: 1MiB, accel: hvf, cpu: qemu64 -S}", []string{
 			`m:4: kernels[0].machine.accel: unknown accelerator "hvf"; known are auto, kvm, tcg`,
+			`m:4: kernels[0].machine.cpu: is "qemu64 -S"; write a CPU model of QEMU's, as in qemu64 or Nehalem,+pcid`,
 			"m:4: kernels[0].machine.memory: is 1048576 bytes; write 64MiB to 1TiB",
 			"m:4: kernels[0].machine.vcpus: is 0; write 1 to 64",
 		}},

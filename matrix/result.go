@@ -41,6 +41,7 @@ type Boot struct {
 	QEMU        string        `json:"qemu"`  // version
 	Release     string        `json:"release,omitempty"`
 	Clocksource string        `json:"clocksource,omitempty"`
+	CPUModel    string        `json:"cpu_model,omitempty"`   // of QEMU's
 	CPUs        int           `json:"cpus,omitempty"`        // online in the guest
 	Image       string        `json:"image,omitempty"`       // vmlinux or vmlinuz: which one was booted
 	FirstRecord time.Duration `json:"first_record"`          // QEMU start to the guest's first record

@@ -28,6 +28,9 @@ type Machine struct {
 	VCPUs  int    `json:"vcpus"`
 	Memory int64  `json:"memory"` // bytes
 	Accel  string `json:"accel"`  // auto, kvm or tcg
+	// CPU is a model of QEMU's, as in "qemu64" or "Nehalem,+pcid"; empty for
+	// the accelerator's own.
+	CPU string `json:"cpu,omitempty"`
 }
 
 // Sampling says how much evidence a cell collects before it stops.

@@ -287,8 +287,8 @@ func htmlKernelOf(k matrix.KernelRun, o Options) htmlKernel {
 	}
 	about("kernel options", strings.Join(options, " "))
 	for _, b := range k.Boots {
-		about("booted", fmt.Sprintf("%s, %s, %s, clock %s, first record after %s, ended: %s",
-			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.Clocksource, seconds(b.FirstRecord), b.End))
+		about("booted", fmt.Sprintf("%s, %s, %s %s, clock %s, first record after %s, ended: %s",
+			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.CPUModel, b.Clocksource, seconds(b.FirstRecord), b.End))
 		out.Boot += b.FirstRecord
 		out.Log = cmp.Or(b.ConsoleLog, out.Log)
 	}

@@ -100,7 +100,7 @@ func kernelRun(index int, name, source, version, release string, order matrix.Or
 			SHA256: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 		},
 		Boots: []matrix.Boot{{
-			Accel: "tcg", QEMU: "7.2.22", Release: release, Clocksource: "tsc", CPUs: 2, Image: "vmlinux",
+			Accel: "tcg", QEMU: "7.2.22", Release: release, Clocksource: "tsc", CPUModel: "Opteron_G2", CPUs: 2, Image: "vmlinux",
 			FirstRecord: 1300 * time.Millisecond, Total: 9 * time.Second, Cells: 7500 * time.Millisecond,
 			ConsoleLog: "out/logs/" + name + ".console.log", End: "done",
 		}},

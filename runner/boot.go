@@ -93,7 +93,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 	if err != nil {
 		return nil, err
 	}
-	res.boot.QEMU = version
+	res.boot.QEMU, res.boot.CPUModel = version, cpuModel(b.accel, b.machine)
 	kernel := b.image.Vmlinux
 	res.boot.Image = "vmlinux"
 	if kernel == "" {

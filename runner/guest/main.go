@@ -59,7 +59,7 @@ func run() error {
 		return err
 	}
 	if !plan.Probe {
-		if err := measureAll(w, plan, hello.CPUs); err != nil {
+		if err := measureAll(ch, w, plan, hello.CPUs); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func run() error {
 
 // measureAll goes through the plan: filesystem by filesystem the order
 // witnesses, then the cells.
-func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
+func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 	if note := prepare(plan, cpus); note != "" {
 		if err := w.Write(wire.Record{Note: note}); err != nil {
 			return err
@@ -95,6 +95,7 @@ func measureAll(w *wire.Writer, plan *wire.Plan, cpus int) error {
 			if err := w.Write(wire.Record{Begin: &i}); err != nil {
 				return err
 			}
+			ch.drain() // a cell may end the kernel: the host must know which
 			out := matrix.Outcome{}
 			var r *refusal
 			switch {
