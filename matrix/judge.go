@@ -59,17 +59,23 @@ func Judge(run KernelRun, s Sampling, cat Catalog) []Verdict {
 }
 
 // splatNotes are the footnotes about trouble in the kernel's log: how much of
-// which kind, and the first line of each.
+// which kind, the first line of each, and why the matrix allows it, if it does.
 func splatNotes(splats []Splat) []string {
-	count := map[string]int{}
+	type class struct{ kind, allowed string }
+	count := map[class]int{}
 	for _, s := range splats {
-		count[s.Kind]++
+		count[class{s.Kind, s.Allowed}]++
 	}
 	var notes []string
 	for _, s := range splats {
-		if n := count[s.Kind]; n > 0 {
-			notes = append(notes, fmt.Sprintf("%d × %s in the kernel's log: %s", n, s.Kind, s.Line))
-			count[s.Kind] = 0
+		c := class{s.Kind, s.Allowed}
+		if n := count[c]; n > 0 {
+			note := fmt.Sprintf("%d × %s in the kernel's log: %s", n, s.Kind, s.Line)
+			if s.Allowed != "" {
+				note += " (allowed: " + s.Allowed + ")"
+			}
+			notes = append(notes, note)
+			count[c] = 0
 		}
 	}
 	return notes

@@ -328,6 +328,7 @@ func (p *parser) kernel(node *yaml.Node, path string) (Kernel, bool) {
 	k := Kernel{Line: node.Line}
 	var name at[string]
 	var machine fileMachine
+	var allow []fileAllowance
 	sources := slices.Sorted(maps.Keys(p.cat.KernelSources))
 	p.pairs(node, path, func(key, value *yaml.Node) {
 		switch at := join(path, key.Value); {
@@ -335,8 +336,11 @@ func (p *parser) kernel(node *yaml.Node, path string) (Kernel, bool) {
 			p.value(value, at, reflectOf(&name))
 		case key.Value == "machine":
 			p.value(value, at, reflectOf(&machine))
+		case key.Value == "allow":
+			p.value(value, at, reflectOf(&allow))
+			k.Allowances = p.allowances(allow, at)
 		case !slices.Contains(sources, key.Value):
-			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "machine"}, sources...)))
+			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "machine", "allow"}, sources...)))
 		case k.Source != "":
 			p.problem(key.Line, at, "is a second source besides %s; keep one", k.Source)
 		default:

@@ -53,8 +53,10 @@ type Boot struct {
 
 // Splat is a line of a kernel's log that tells of trouble.
 type Splat struct {
-	Kind string `json:"kind"` // panic, oops, BUG, WARNING, hung task, lockup, RCU stall, OOM
+	Kind string `json:"kind"` // panic, oops, BUG, WARNING, UBSAN, clock, hung task, lockup, RCU stall, OOM, …
 	Line string `json:"line"` // as the kernel wrote it, without its time stamp
+	// Allowed is why the matrix lets the line be there; empty where it does not.
+	Allowed string `json:"allowed,omitempty"`
 }
 
 // CellRun is one cell's answer: an outcome or the reason for having none.

@@ -15,14 +15,20 @@ var splatPatterns = []struct {
 	re   *regexp.Regexp
 }{
 	{"panic", regexp.MustCompile(`Kernel panic - not syncing`)},
-	{"oops", regexp.MustCompile(`^(Oops: |BUG: unable to handle|BUG: kernel NULL pointer|general protection fault|divide error:|invalid opcode:|Unable to handle kernel)`)},
+	{"oops", regexp.MustCompile(`^(Oops: |BUG: unable to handle|BUG: kernel NULL pointer|BUG: .*stack guard page|traps: PANIC: double fault|PANIC: double fault|general protection fault|divide error:|invalid opcode:|Unable to handle kernel)`)},
 	{"lockup", regexp.MustCompile(`watchdog: BUG: soft lockup|Watchdog detected hard LOCKUP`)},
-	{"RCU stall", regexp.MustCompile(`rcu: INFO: .* (self-)?detected stalls?|rcu: .*detected (expedited )?stalls?`)},
-	{"hung task", regexp.MustCompile(`INFO: task .* blocked for more than \d+ seconds`)},
+	{"RCU stall", regexp.MustCompile(`^(rcu: )?INFO: rcu.* (self-)?detected (expedited )?stalls?`)},
+	{"hung task", regexp.MustCompile(`^INFO: task .* blocked( in I/O wait)? for more than \d+ seconds`)},
 	{"OOM", regexp.MustCompile(`Out of memory: Killed process|invoked oom-killer`)},
-	{"KASAN", regexp.MustCompile(`BUG: K(A|C|M)SAN: `)},
+	{"KCSAN", regexp.MustCompile(`^BUG: KCSAN: `)},
+	{"KFENCE", regexp.MustCompile(`^BUG: KFENCE: `)},
+	{"KASAN", regexp.MustCompile(`^BUG: K(A|M)SAN: `)},
 	{"BUG", regexp.MustCompile(`^(kernel BUG at |BUG: )`)},
-	{"WARNING", regexp.MustCompile(`^WARNING: (CPU: \d+ PID: \d+ at |possible |suspicious )`)},
+	// Newer kernels (7.2 is one) say "WARNING: FILE:LINE at FUNCTION, CPU#0:
+	// COMM/PID", without the file where they lack verbose bug data.
+	{"WARNING", regexp.MustCompile(`^WARNING: (CPU: \d+ PID: \d+ at |possible |suspicious |inconsistent lock state|bad unlock balance|.*\bat .*, CPU#\d+: )`)},
+	{"UBSAN", regexp.MustCompile(`^UBSAN: `)},
+	{"clock", regexp.MustCompile(`^clocksource: .*[Mm]arking clocksource .* as unstable`)},
 }
 
 // timestamp is what printk puts before a line: "[    1.234567] ", with the
@@ -71,7 +77,7 @@ func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 	}
 	for i := len(splats) - 1; i >= 0; i-- {
 		switch splats[i].Kind {
-		case "oops", "lockup", "BUG", "KASAN", "OOM", "RCU stall", "hung task":
+		case "oops", "lockup", "BUG", "KASAN", "KFENCE", "OOM", "RCU stall", "hung task":
 			return splats[i], true
 		}
 	}

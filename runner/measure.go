@@ -175,7 +175,7 @@ func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
 		done := matrix.CellRun{Cell: p.cells[rec.Cell.Index], Outcome: &rec.Cell.Outcome, Boot: len(kr.Boots)}
 		for _, line := range rec.Cell.Outcome.KernelLog {
 			if s, ok := splatOf(line); ok {
-				done.Splats = append(done.Splats, s)
+				done.Splats = append(done.Splats, r.kernelOf(kr).Allow(s))
 			}
 		}
 		p.running = -1
@@ -189,6 +189,16 @@ func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
 		kr.Cells[slot] = done
 		r.emit(Event{Kernel: kr.Kernel, Cell: &done, Run: snapshot(kr)})
 	}
+}
+
+// kernelOf is the matrix's entry of a kernel.
+func (r *run) kernelOf(kr *matrix.KernelRun) matrix.Kernel {
+	for _, k := range r.cfg.Plan.Kernels {
+		if k.Kernel.Name == kr.Kernel {
+			return k.Kernel
+		}
+	}
+	return matrix.Kernel{}
 }
 
 // logName is a file name for the console of a kernel's n-th boot, whatever the

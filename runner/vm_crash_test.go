@@ -28,6 +28,7 @@ sampling: {max_time: 2s}
 kernels:
   - name: crash
     build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny], patches: [affected, `+patch+`]}
+    allow: [{log: "WARNING: * at fs/notify/inotify/*", why: "the patch asks for it"}]
 filesystems: [tmpfs]
 scenarios: [unlink]
 watches:
@@ -64,7 +65,8 @@ watches:
 	if why := kr.Cells[4].Error; why == nil || !strings.Contains(why.Reason, "deadline: no record for") {
 		t.Errorf("the hang is told as %+v", why)
 	}
-	if n := verdicts[1].Footnotes; len(n) != 1 || !strings.HasPrefix(n[0], "1 × WARNING in the kernel's log: WARNING: CPU: ") {
+	if n := verdicts[1].Footnotes; len(n) != 1 || !strings.HasPrefix(n[0], "1 × WARNING in the kernel's log: WARNING: CPU: ") ||
+		!strings.HasSuffix(n[0], " (allowed: the patch asks for it)") {
 		t.Errorf("the warning is told as %q", n)
 	}
 	for _, i := range []int{0, 3, 5} {
