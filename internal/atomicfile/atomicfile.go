@@ -10,7 +10,7 @@ import (
 // Write puts data at path by way of a temporary file in the same directory, a
 // sync and a rename: a crash at any moment leaves the old file or the new one.
 func Write(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := os.CreateTemp(filepath.Dir(path), temporary(filepath.Base(path)))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -36,4 +36,27 @@ func Write(path string, data []byte) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// temporary is the pattern of the names of temporary files for a file.
+func temporary(name string) string { return "." + name + ".*" }
+
+// Clean removes the temporary files that a process left which was killed while
+// it wrote one of these files in dir. Nobody may be writing them meanwhile.
+func Clean(dir string, names ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for _, name := range names {
+			if ours, _ := filepath.Match(temporary(name), e.Name()); !ours {
+				continue
+			}
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !os.IsNotExist(err) {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
+	"kqual/internal/atomicfile"
 	"kqual/kernels"
 	"kqual/matrix"
 	"kqual/reports"
@@ -122,10 +123,8 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if err != nil && !interrupted {
 		return err
 	}
-	if saveErr != nil {
-		return saveErr
-	}
-	if err := a.publish(r, o, outputs); err != nil {
+	// A disk that is full must not keep the table from the screen.
+	if err := errors.Join(saveErr, a.publish(r, o, outputs)); err != nil {
 		return err
 	}
 	if r.Gate.Exit == exitOK {
@@ -168,7 +167,8 @@ func (a *app) publish(r *reports.Report, o runOptions, outputs []output) error {
 
 func tool() reports.Tool { return reports.Tool{Name: "kqual", Version: toolVersion()} }
 
-// claim makes the output directory and keeps other runs out of it.
+// claim makes the output directory, keeps other runs out of it, and clears away
+// what one that was killed while it wrote has left.
 func claim(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the output directory: %w", err)
@@ -180,6 +180,10 @@ func claim(dir string) (unlock func(), err error) {
 		return nil, fmt.Errorf("lock the output directory: %w", err)
 	case !ok:
 		return nil, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", dir))
+	}
+	if err := atomicfile.Clean(dir, resultsName, markdownName); err != nil {
+		_ = l.Unlock()
+		return nil, err
 	}
 	return func() { _ = l.Unlock() }, nil
 }

@@ -292,6 +292,30 @@ func TestVMAKilledRunGoesOn(t *testing.T) {
 	}
 }
 
+// A disk without room for the results takes the files, not the table.
+func TestVMAFullDiskDoesNotTakeTheTable(t *testing.T) {
+	needVM(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Unmount(dir, 0)
+	stdout, stderr, code := run(t, "run", "--only", oneKernel+",watch=IN_DELETE", "--out", dir)
+	if code != 3 || !strings.Contains(stdout, "clean <") || strings.Count(stderr, "no space left on device") == 0 {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "results.json")); err == nil {
+		load(t, dir) // whatever is there is whole
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".results.json.*")); len(left) > 0 {
+		t.Errorf("left %q", left)
+	}
+	t.Log(stderr)
+}
+
 // mustEnd fails if a process is still there after a few seconds.
 func mustEnd(t *testing.T, pids []int) {
 	t.Helper()
