@@ -2,7 +2,9 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -17,6 +19,9 @@ func Write(path string, data []byte) (err error) {
 	defer func() {
 		if err != nil {
 			os.Remove(f.Name())
+			if pe, ok := errors.AsType[*fs.PathError](err); ok { // the name that counts is the file's
+				err = pe.Err
+			}
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
