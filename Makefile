@@ -80,13 +80,19 @@ bench: deps build
 proposals: deps build
 	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -timeout 60m -v -run 'VMProposalCosts|VMWatchesMayComeAndGo' ./runner
 
-# The large counts, part by part; each part's result appears under docs/full as
-# soon as it is through. What the proposals cost is measured by make proposals.
-FULL := Repetitions EveryScenario EveryFilesystem AKilledRun
+# The large counts, part by part: whole matrices (lower case) and tests. Each
+# part's result appears under docs/full as soon as it is through. What the
+# proposals cost is measured by make proposals.
+FULL := Repetitions EveryScenario AKilledRun filesystems bases
 full: deps build
 	@mkdir -p docs/full
 	@for part in $(FULL); do \
 		echo "== $$part"; \
+		if test -e matrices/$$part.yaml; then \
+			./kqual run -m matrices/$$part.yaml --out out/full-$$part > /dev/null || exit 1; \
+			sed -E 's#https?://[^/ "]+/debian#the mirror of apt, /debian#g' out/full-$$part/report.md > docs/full/$$part.md; \
+			continue; \
+		fi; \
 		KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -p 1 -timeout 12h -v -run "VM.*$$part" ./runner ./internal/e2e > docs/full/$$part.txt.new || exit 1; \
 		mv docs/full/$$part.txt.new docs/full/$$part.txt; \
 	done

@@ -3,18 +3,11 @@ package runner
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"kqual/matrix"
-)
-
-// The further kernels that KQUAL_FULL=1 measures every filesystem on.
-const (
-	debian13          = "debian: {suite: trixie, package: linux-image-cloud-amd64}"
-	debian13Backports = "debian: {suite: trixie-backports, package: linux-image-cloud-amd64}"
 )
 
 // targetFID is the watch that coreMatrix leaves out: what it meets depends on
@@ -76,24 +69,17 @@ func TestVMTheRegressionShowsOnEveryFilesystem(t *testing.T) {
 	wantKinds(t, perFilesystem(t, affected, everywhere), want)
 }
 
-func TestVMFixedKernelsAreCleanOnEveryFilesystem(t *testing.T) {
+// matrices/filesystems.yaml has the same of later kernels, and rmdir (make full).
+func TestVMAFixedKernelIsCleanOnEveryFilesystem(t *testing.T) {
 	needVM(t)
-	fixed := map[string]string{"debian-11": debian11}
-	if os.Getenv("KQUAL_FULL") == "1" {
-		fixed["debian-12"], fixed["debian-13"], fixed["debian-13-backports"] = debian12, debian13, debian13Backports
-	}
-	for _, name := range slices.Sorted(maps.Keys(fixed)) {
-		t.Run(name, func(t *testing.T) {
-			for fs, row := range perFilesystem(t, fixed[name], everywhere) {
-				for watch, v := range row {
-					// Whether FID marks exist depends on kernel and filesystem.
-					refused := v.Kind == matrix.VerdictUnsupported && strings.HasPrefix(watch, "FAN_")
-					if v.Kind != matrix.VerdictClean && !refused {
-						t.Errorf("%s %s: %s: %s", fs, watch, matrix.VerdictText(v), v.Reason)
-					}
-				}
+	for fs, row := range perFilesystem(t, debian11, everywhere) {
+		for watch, v := range row {
+			// Whether FID marks exist depends on kernel and filesystem.
+			refused := v.Kind == matrix.VerdictUnsupported && strings.HasPrefix(watch, "FAN_")
+			if v.Kind != matrix.VerdictClean && !refused {
+				t.Errorf("%s %s: %s: %s", fs, watch, matrix.VerdictText(v), v.Reason)
 			}
-		})
+		}
 	}
 }
 

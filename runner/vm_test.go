@@ -73,7 +73,10 @@ func TestMain(m *testing.M) {
 const (
 	debian11 = "debian: {suite: bullseye, package: linux-image-cloud-amd64}"
 	debian12 = "debian: {suite: bookworm, package: linux-image-cloud-amd64}"
-	affected = "build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny], patches: [affected]}"
+	// The further kernels of KQUAL_FULL=1.
+	debian13          = "debian: {suite: trixie, package: linux-image-cloud-amd64}"
+	debian13Backports = "debian: {suite: trixie-backports, package: linux-image-cloud-amd64}"
+	affected          = "build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny], patches: [affected]}"
 )
 
 // quick is a detection limit for tests that want many answers: 656 decisive
