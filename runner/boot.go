@@ -21,17 +21,19 @@ import (
 // loaded; these only have to end what would never end.
 const (
 	// bootDeadline is from the start of QEMU to the guest's first record, for
-	// KVM; a cloud kernel takes 0.3 s there and 1 to 3 s under TCG.
+	// KVM; a cloud kernel takes about usualBoot there and 1 to 3 s under TCG.
 	bootDeadline = 30 * time.Second
+	usualBoot    = 300 * time.Millisecond
 	// endDeadline is from the done record to the end of QEMU.
 	endDeadline = 15 * time.Second
 	// tcgFactor scales them for TCG.
 	tcgFactor = 4
 )
 
-// recordSlack is what a cell may take beside its trials (groups, marks,
-// mounts), for KVM. A variable for tests.
-var recordSlack = 20 * time.Second
+// recordSlack is how long the guest may be silent, for KVM: a second while
+// trials run, a round of a natural scenario, a mount, the ordering of groups. A
+// variable for tests.
+var recordSlack = 10 * time.Second
 
 // boot is one start of a kernel.
 type boot struct {
@@ -47,6 +49,8 @@ type boot struct {
 	probe   bool
 	// firstRecord is the deadline for the first record; 0 for the default.
 	firstRecord time.Duration
+	// took is how long the first record took: what tells of the host's speed.
+	took time.Duration
 	// onRecord is called for every record, in order; it may be nil.
 	onRecord func(wire.Record)
 }
@@ -220,7 +224,9 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 					return errors.New("the first record is no hello")
 				}
 				greeted = time.Now()
-				res.boot.FirstRecord = greeted.Sub(begin)
+				b.took = greeted.Sub(begin)
+				res.boot.FirstRecord = b.took
+				timer.Reset(b.between())
 				res.boot.Release, res.boot.CPUs, res.boot.Clocksource = rec.Hello.Release, rec.Hello.CPUs, rec.Hello.Clocksource
 				if want := b.image.Release; want != "" && want != rec.Hello.Release {
 					return &matrix.Failure{
@@ -256,9 +262,10 @@ func (b *boot) scale(d time.Duration) time.Duration {
 	return d
 }
 
-// between is how long the guest may be silent.
+// between is how long the guest may be silent: the slower this host was to boot
+// it, the longer.
 func (b *boot) between() time.Duration {
-	return b.scale(recordSlack) + 2*b.plan.Sampling.MaxTime
+	return max(b.scale(recordSlack), time.Duration(float64(recordSlack)*float64(b.took)/float64(usualBoot)))
 }
 
 // awaitEnd gives a guest that is done the time to power off.

@@ -171,6 +171,8 @@ func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
 		c := p.cells[*rec.Begin]
 		p.running = *rec.Begin
 		r.emit(Event{Kernel: kr.Kernel, Begin: &c})
+	case rec.Beat != nil && known(p.running):
+		r.emit(Event{Kernel: kr.Kernel, Beat: &Beat{Cell: p.cells[p.running], Trials: rec.Beat.Trials, Stale: rec.Beat.Stale}})
 	case rec.Cell != nil && known(rec.Cell.Index):
 		done := matrix.CellRun{Cell: p.cells[rec.Cell.Index], Outcome: &rec.Cell.Outcome, Boot: len(kr.Boots)}
 		for _, line := range rec.Cell.Outcome.KernelLog {

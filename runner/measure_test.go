@@ -4,8 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"kqual/matrix"
+	"kqual/runner/wire"
 )
 
 func watchNamed(name string, check string) matrix.Watch {
@@ -76,6 +78,44 @@ func TestEveryBootHasALogOfItsOwn(t *testing.T) {
 	} {
 		if got := logName(c.kernel, c.n); got != c.want {
 			t.Errorf("%q, boot %d: %q, want %q", c.kernel, c.n, got, c.want)
+		}
+	}
+}
+
+func TestABeatIsOfTheCellThatRuns(t *testing.T) {
+	var got []Beat
+	r := &run{cfg: Config{OnEvent: func(ev Event) {
+		if ev.Beat != nil {
+			got = append(got, *ev.Beat)
+		}
+	}}}
+	kr := halfway()
+	p := planBoot(kr)
+	beat := wire.Record{Beat: &wire.Beat{Trials: 7, Stale: 2}}
+	r.record(kr, p, beat) // nothing runs
+	second := 1
+	r.record(kr, p, wire.Record{Begin: &second})
+	r.record(kr, p, beat)
+	if len(got) != 1 || got[0].Cell.Watch.Name != "nlink" || got[0].Trials != 7 || got[0].Stale != 2 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A host that boots slowly is waited for longer.
+func TestTheDeadlineBetweenRecordsGrowsWithTheBoot(t *testing.T) {
+	for _, tt := range []struct {
+		accel      string
+		took, want time.Duration
+	}{
+		{AccelKVM, 0, recordSlack},
+		{AccelKVM, usualBoot / 2, recordSlack},
+		{AccelKVM, 3 * usualBoot, 3 * recordSlack},
+		{AccelTCG, usualBoot, tcgFactor * recordSlack},
+		{AccelTCG, 10 * usualBoot, 10 * recordSlack},
+	} {
+		b := &boot{accel: tt.accel, took: tt.took}
+		if got := b.between(); got != tt.want {
+			t.Errorf("%s, first record after %s: %s, want %s", tt.accel, tt.took, got, tt.want)
 		}
 	}
 }

@@ -40,10 +40,17 @@ type Event struct {
 	Kernel string
 	Fetch  *kernels.Event    // a download or build goes on
 	Begin  *matrix.Cell      // a cell starts
+	Beat   *Beat             // a cell goes on
 	Cell   *matrix.CellRun   // a cell is finished
 	Run    *matrix.KernelRun // beside Cell, and alone when a kernel is through: all that is known of the kernel by now
 	Boot   *matrix.Boot      // a machine said hello
 	Text   string            // anything else worth a line
+}
+
+// Beat is how far a cell has come that still runs.
+type Beat struct {
+	Cell          matrix.Cell
+	Trials, Stale int
 }
 
 // Run measures the plan and returns one KernelRun per kernel of it, in its

@@ -76,6 +76,8 @@ func (c *collector) event(ev runner.Event) {
 		c.show.fetch(*ev.Fetch)
 	case ev.Begin != nil:
 		c.show.begin(*ev.Begin)
+	case ev.Beat != nil:
+		c.show.beat(*ev.Beat)
 	case ev.Boot != nil:
 		c.mu.Lock()
 		c.releases[ev.Kernel] = ev.Boot.Release

@@ -13,6 +13,7 @@ import (
 	"kqual/kernels"
 	"kqual/matrix"
 	"kqual/reports"
+	"kqual/runner"
 )
 
 // progress tells on standard error how a command goes on: lines that stay, and
@@ -45,7 +46,7 @@ func (a *app) newProgress(cells int) *progress {
 			mpb.BarPriority(1), // below the steps
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.CountersNoUnit("cell %d of %d ")),
-			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO), decor.Any(func(decor.Statistics) string {
+			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO), decor.Name(", about "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left"), decor.Any(func(decor.Statistics) string {
 				return "  " + p.now.Load().(string)
 			})),
 		)
@@ -153,6 +154,12 @@ func (p *progress) step(ev kernels.Event) *mpb.Bar {
 // begin says which cell runs now.
 func (p *progress) begin(c matrix.Cell) {
 	p.now.Store(reports.Printable(fmt.Sprintf("%s %s/%s %s", c.Kernel, c.Filesystem, c.Scenario, c.Watch.Name)))
+}
+
+// beat says how far the cell has come that runs now.
+func (p *progress) beat(b runner.Beat) {
+	c := b.Cell
+	p.now.Store(reports.Printable(fmt.Sprintf("%s %s/%s %s: %d stale of %d trials", c.Kernel, c.Filesystem, c.Scenario, c.Watch.Name, b.Stale, b.Trials)))
 }
 
 // cell prints the line about a finished cell.

@@ -42,6 +42,8 @@ type machine struct {
 	sampling matrix.Sampling
 	rng      *rand.Rand
 	pools    map[string]*pool
+	// beat tells the host that the cell goes on; it is called between trials.
+	beat func(matrix.Counts)
 }
 
 // cell measures one cell below root, the mount point of its filesystem.
@@ -204,6 +206,7 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		if err := b.trial(&bl.Counts); err != nil {
 			return err
 		}
+		m.beat(out.Counts)
 		took := time.Since(start) - bl.Elapsed
 		bl.Elapsed += took
 		bl.Slowest = max(bl.Slowest, took)

@@ -70,6 +70,7 @@ func (m *machine) churn(out *matrix.Outcome, src eventSource, sc scenario, ck ch
 		}
 		out.Setup += setup
 		out.Elapsed += r.elapsed
+		m.beat(out.Counts)
 		if out.Stop = stopper.Stop(out.Blocks); out.Stop == "" && out.Elapsed >= stopper.MaxTime {
 			out.Stop = matrix.StopMaxTime
 		}

@@ -76,7 +76,8 @@ func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 	}
 	m := &machine{
 		cpus: cpus, sampling: plan.Sampling, pools: map[string]*pool{},
-		rng: rand.New(rand.NewPCG(plan.Seed, 0)),
+		rng:  rand.New(rand.NewPCG(plan.Seed, 0)),
+		beat: heart(w),
 	}
 	log := openKernelLog()
 	for _, fs := range plan.Filesystems {
@@ -113,6 +114,23 @@ func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 		}
 	}
 	return nil
+}
+
+// beatEvery is how often a cell shows that it is alive. A beat is 80 bytes on the
+// serial port, so that it touches one trial in some thousand.
+const beatEvery = time.Second
+
+// heart returns a function that writes a beat where the last is old enough. A
+// channel that is lost shows at the cell's own record.
+func heart(w *wire.Writer) func(matrix.Counts) {
+	last := time.Now()
+	return func(c matrix.Counts) {
+		if time.Since(last) < beatEvery {
+			return
+		}
+		last = time.Now()
+		_ = w.Write(wire.Record{Beat: &wire.Beat{Trials: c.Trials, Stale: c.Stale}})
+	}
 }
 
 // prepare loads modules and lifts limits; it returns what went wrong, if

@@ -66,6 +66,12 @@ type Cell struct {
 	Outcome matrix.Outcome `json:"outcome"`
 }
 
+// Beat is how far the cell that runs has come.
+type Beat struct {
+	Trials int `json:"trials"`
+	Stale  int `json:"stale"`
+}
+
 // Record is one line on the channel; exactly one field beside Seq is set.
 type Record struct {
 	Seq     int             `json:"-"`
@@ -73,6 +79,7 @@ type Record struct {
 	Note    string          `json:"note,omitempty"`  // something for the log
 	Begin   *int            `json:"begin,omitempty"` // index of the cell that starts now
 	Witness *matrix.Witness `json:"witness,omitempty"`
+	Beat    *Beat           `json:"beat,omitempty"` // the cell that runs is alive
 	Cell    *Cell           `json:"cell,omitempty"`
 	Done    *Done           `json:"done,omitempty"`
 }

@@ -30,6 +30,7 @@ func sample() []Record {
 		{Hello: &Hello{Release: "5.10.223", CPUs: 2, Clocksource: "tsc"}},
 		{Witness: &matrix.Witness{Filesystem: "tmpfs", Kind: "unlink", Order: matrix.Early, Events: []string{"DELETE", "DELETE_SELF"}}},
 		{Begin: &begin},
+		{Beat: &Beat{Trials: 4, Stale: 1}},
 		{Cell: &Cell{Outcome: matrix.Outcome{Status: matrix.Measured, Counts: matrix.Counts{Trials: 9, Stale: 9}}}},
 		{Done: &Done{Elapsed: 1}},
 	}
