@@ -1,10 +1,23 @@
 package matrix
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 )
+
+// endedBoots counts the boots that ended before the guest was done, and says why
+// the last of them did.
+func endedBoots(boots []Boot) (n int, why string) {
+	for _, b := range boots {
+		if b.End != "done" {
+			n++
+			why = cmp.Or(b.Why, b.End)
+		}
+	}
+	return n, why
+}
 
 // confidence says how far the answers carry: the weakest zero, whether the race
 // was seen at all, the order witnesses, and what the machines ran on.
@@ -74,6 +87,11 @@ func (f *finder) confidence() []Finding {
 	}
 	if len(parts) > 0 {
 		say("Order witnesses: %s", strings.Join(parts, ", "))
+	}
+	for _, k := range f.kernels {
+		if n, why := endedBoots(k.run.Boots); n > 0 {
+			say("%s: %d of %d boots ended early, the last by %s", k.run.Kernel, n, len(k.run.Boots), firstLine(why))
+		}
 	}
 	slices.Sort(accels)
 	switch {

@@ -48,7 +48,8 @@ type Boot struct {
 	Total       time.Duration `json:"total"`                 // QEMU start to its end
 	Cells       time.Duration `json:"cells"`                 // first to last record
 	ConsoleLog  string        `json:"console_log,omitempty"` // path
-	End         string        `json:"end"`                   // done, panic, deadline, …
+	End         string        `json:"end"`                   // done, boot, guest, host: whose fault the end was
+	Why         string        `json:"why,omitempty"`         // it ended, where it is not done
 }
 
 // Splat is a line of a kernel's log that tells of trouble.

@@ -1,8 +1,12 @@
 package runner
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"kqual/matrix"
 )
 
 // The lines are as kernels printed them (5.10 and 6.1, ttyS0).
@@ -12,6 +16,8 @@ func TestTroubleInAConsoleLogIsFound(t *testing.T) {
 		"no root":             {"[    0.702178] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)", "panic"},
 		"null pointer":        {"[    2.345678] BUG: kernel NULL pointer dereference, address: 0000000000000028", "oops"},
 		"oops number":         {"[    2.345690] Oops: 0000 [#1] SMP NOPTI", "oops"},
+		"breakpoint":          {"[    1.444828] Oops: int3: 0000 [#1] SMP NOPTI", "oops"},
+		"breakpoint of 5.10":  {"[    1.444828] int3: 0000 [#1] SMP NOPTI", "oops"},
 		"protection fault":    {"[   12.000001] general protection fault, probably for non-canonical address 0xdead000000000110: 0000 [#1] SMP PTI", "oops"},
 		"soft lockup":         {"[   48.123456] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [kqual:1]", "lockup"},
 		"rcu stall":           {"[   21.004325] rcu: INFO: rcu_sched self-detected stall on CPU", "RCU stall"},
@@ -83,4 +89,24 @@ func FuzzScanConsole(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What QEMU does to a kernel that patches itself is told from the kernel's own
+// panics: only under TCG, with several CPUs.
+func TestAStaleBreakpointIsTheEmulators(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "console.log")
+	text := "[    1.444828] Oops: int3: 0000 [#1] SMP NOPTI\n[    1.461194] Kernel panic - not syncing: Fatal exception in interrupt\n"
+	if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		accel string
+		vcpus int
+		want  bool
+	}{{AccelTCG, 2, true}, {AccelTCG, 1, false}, {AccelKVM, 2, false}} {
+		b := &boot{accel: tt.accel, machine: matrix.Machine{VCPUs: tt.vcpus}, log: log}
+		if got := b.staleBreakpoint(); got != tt.want {
+			t.Errorf("%s with %d CPUs: %t", tt.accel, tt.vcpus, got)
+		}
+	}
 }
