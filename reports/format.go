@@ -13,6 +13,9 @@ import (
 type Options struct {
 	Color bool // ANSI colours
 	Width int  // columns; 0 means DefaultWidth
+	// Wide folds nothing: every row of a table and every sentence is one line,
+	// whatever Width is.
+	Wide bool
 	// Tail returns the end of the log that a report names, or "" where there is
 	// none any more. It may be nil.
 	Tail func(log string) string

@@ -25,6 +25,7 @@ func TestRenderingsAreAsRead(t *testing.T) {
 		{"terminal-120.txt", "terminal", synthetic(), Options{Width: 120}},
 		{"terminal-80.txt", "terminal", synthetic(), Options{Width: 80}},
 		{"terminal-40.txt", "terminal", synthetic(), Options{Width: 40}},
+		{"terminal-wide.txt", "terminal", synthetic(), Options{Width: 40, Wide: true}},
 		{"terminal-color.txt", "terminal", synthetic(), Options{Width: 160, Color: true}},
 		{"terminal-interrupted.txt", "terminal", interrupted(), Options{Width: 120}},
 		{"terminal-pass.txt", "terminal", clean, Options{}},

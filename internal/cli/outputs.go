@@ -2,10 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kqual/internal/atomicfile"
@@ -19,6 +21,7 @@ type output struct {
 	// logs is the directory of a saved report's console logs; "" where the report
 	// was just made, so that the paths in it are right as they are.
 	logs string
+	wide bool // see reports.Options
 }
 
 const outputHelp = "also write the report as `FORMAT=FILE` (- is standard output); repeatable"
@@ -43,15 +46,25 @@ func parseOutputs(values []string) ([]output, error) {
 	return out, nil
 }
 
+const wideHelp = "fold no line of the terminal format to the width of the terminal; names in full"
+
+// checkWide refuses --wide where nothing could be wide.
+func checkWide(wide bool, outputs []output) error {
+	if wide && !slices.ContainsFunc(outputs, func(o output) bool { return o.format.Name == "terminal" }) {
+		return usage(errors.New("--wide: only the terminal format folds lines; ask for it with -o terminal=FILE, or leave --wide out"))
+	}
+	return nil
+}
+
 // write renders r to the output's file, which appears whole or not at all.
 func (o output) write(stdout io.Writer, r *reports.Report) error {
 	if o.path == "-" {
 		opts := looks(stdout)
-		opts.Tail = o.tail
+		opts.Tail, opts.Wide = o.tail, o.wide
 		return o.format.Render(stdout, r, opts)
 	}
 	var b bytes.Buffer
-	if err := o.format.Render(&b, r, reports.Options{Width: reports.DefaultWidth, Tail: o.tail}); err != nil {
+	if err := o.format.Render(&b, r, reports.Options{Width: reports.DefaultWidth, Wide: o.wide, Tail: o.tail}); err != nil {
 		return err
 	}
 	return atomicfile.Write(o.path, b.Bytes())
