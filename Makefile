@@ -11,8 +11,8 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux debian-archive-keyring ca-certificates \
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
-# The readers of reports: a browser, Markdown as GitHub renders it, XML.
-BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xmllint=libxml2-utils
+# The readers of reports: a browser, Markdown as GitHub renders it, XML, TAP.
+BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xmllint=libxml2-utils prove=perl
 
 .PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 

@@ -49,7 +49,7 @@ func TestRenderingsAreAsRead(t *testing.T) {
 }
 
 // real.json is a run of the default matrix as it was saved, without what is
-// derived and with one block of each cell.
+// derived.
 func TestRealRunRendersAsRead(t *testing.T) {
 	r, err := Load(filepath.Join("testdata", "real.json"))
 	if err != nil {
