@@ -42,6 +42,7 @@ func TestRenderingsAreAsRead(t *testing.T) {
 		{"github.txt", "github", synthetic(), Options{}},
 		{"report.html", "html", synthetic(), Options{Tail: hostileTail}},
 		{"report.svg", "svg", synthetic(), Options{}},
+		{"natural.svg", "svg", withNatural(), Options{}},
 		{"schema.json", "schema", clean, Options{}},
 	} {
 		t.Run(c.file, func(t *testing.T) { golden(t, c.file, c.format, Build(c.in), c.opts) })
