@@ -43,6 +43,28 @@ type (
 		// Pressure has extra groups, stale opens and trials of every block of an
 		// affected plain watch.
 		Pressure [][3]int `json:"pressure"`
+		// Rates and Natural are chart points of watches by number, Times of kinds
+		// of cells.
+		Rates   map[int][]htmlRate `json:"rates"`
+		Natural map[int][]htmlRate `json:"natural"`
+		Times   []htmlTimes        `json:"times"`
+	}
+	htmlRate struct {
+		Kernel int     `json:"k"`
+		Count  int     `json:"n"`
+		Of     int     `json:"of"`
+		Lo     float64 `json:"lo"`
+		Hi     float64 `json:"hi"`
+	}
+	htmlTimes struct {
+		Name   string     `json:"name"`
+		Points []htmlTime `json:"points"`
+	}
+	htmlTime struct {
+		Kernel int           `json:"k"`
+		Min    time.Duration `json:"min"`
+		Median time.Duration `json:"med"`
+		Max    time.Duration `json:"max"`
 	}
 	htmlKernel struct {
 		Name    string        `json:"name"`
@@ -199,11 +221,18 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 	d := htmlData{
 		Confidence: share(r.Sampling.Confidence), Counts: countNames, Kernels: []htmlKernel{}, Places: []htmlPlace{},
 		Watches: []htmlWatch{}, Cells: make([]htmlCell, 0, len(r.Cells)+len(r.Missing)), Pressure: [][3]int{},
+		Rates: map[int][]htmlRate{}, Natural: map[int][]htmlRate{}, Times: r.htmlTimes(),
 	}
 	kernels, places, watches := map[string]int{}, map[[2]string]int{}, map[string]int{}
 	for i, w := range r.Watches {
 		watches[w.Name] = i
 		d.Watches = append(d.Watches, htmlWatch{Printable(w.Name), w.Plain})
+		if natural := r.htmlRates(w.Name, true); len(natural) > 0 {
+			d.Natural[i] = natural
+		}
+		if rates := r.htmlRates(w.Name, false); len(rates) > 0 && (w.Plain || len(d.Natural[i]) > 0) {
+			d.Rates[i] = rates
+		}
 	}
 	for i, k := range r.Kernels {
 		kernels[k.Kernel] = i
@@ -264,6 +293,26 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 		})
 	}
 	return d
+}
+
+func (r *Report) htmlRates(watch string, natural bool) []htmlRate {
+	var out []htmlRate
+	for _, c := range r.chartRates(watch, natural) {
+		out = append(out, htmlRate{c.kernel, c.Count, c.Of, c.Lo, c.Hi})
+	}
+	return out
+}
+
+func (r *Report) htmlTimes() []htmlTimes {
+	out := []htmlTimes{}
+	for _, d := range deciding {
+		times := htmlTimes{Name: d.name, Points: []htmlTime{}}
+		for _, c := range r.chartTimes(d.kinds) {
+			times.Points = append(times.Points, htmlTime{c.kernel, c.min, c.median, c.max})
+		}
+		out = append(out, times)
+	}
+	return out
 }
 
 func htmlKernelOf(k matrix.KernelRun, o Options) htmlKernel {
