@@ -28,7 +28,7 @@ func TestBrowserReport(t *testing.T) {
 	}
 	write := func(name string, in Input) string {
 		var b bytes.Buffer
-		if err := f.Render(&b, Build(in), Options{Tail: hostileTail}); err != nil {
+		if err := f.Render(&b, Build(in), Options{Tail: hostileTail, Link: someLogs}); err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, name)

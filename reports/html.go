@@ -71,8 +71,12 @@ type (
 		Release string        `json:"release"`
 		About   [][2]string   `json:"about"`
 		Boot    time.Duration `json:"boot"`
-		Log     string        `json:"log,omitempty"`
-		Tail    string        `json:"tail,omitempty"`
+		Logs    []htmlLog     `json:"logs"`
+	}
+	htmlLog struct {
+		Path string `json:"path"`
+		URL  string `json:"url,omitempty"`
+		Tail string `json:"tail,omitempty"`
 	}
 	htmlPlace struct {
 		Filesystem string `json:"fs"`
@@ -109,6 +113,7 @@ type (
 		Events    []string      `json:"ev,omitempty"`
 		OrderWhy  string        `json:"or,omitempty"`
 		Command   string        `json:"cmd,omitempty"`
+		Log       int           `json:"l"` // index of htmlKernel.Logs, -1 where there is none
 	}
 )
 
@@ -234,9 +239,11 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 			d.Rates[i] = rates
 		}
 	}
+	cells := r.evidence()
+	logs := logs(cells)
 	for i, k := range r.Kernels {
 		kernels[k.Kernel] = i
-		d.Kernels = append(d.Kernels, htmlKernelOf(k, o))
+		d.Kernels = append(d.Kernels, htmlKernelOf(k, logs[k.Kernel], o))
 	}
 	for i, b := range g.blocks {
 		places[[2]string{b.filesystem, b.scenario}] = i
@@ -249,7 +256,7 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 		}
 		d.Places = append(d.Places, p)
 	}
-	for _, e := range r.evidence() {
+	for _, e := range cells {
 		text := e.Text
 		switch e.Verdict.Kind { // the reason is long, and shown with the evidence
 		case matrix.VerdictInconclusive:
@@ -263,6 +270,7 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 			Count: e.Verdict.Count, Of: e.Verdict.Of, Lo: e.Verdict.Lo, Hi: e.Verdict.Hi,
 			Reason: Printable(reason(e.Cell)), Gate: string(e.Gate), GateText: Printable(e.GateText), Why: Printable(e.why),
 			Groups: e.groups(), Command: Printable(r.repeat(e.Cell)),
+			Log: slices.Index(logs[e.Kernel], e.log()),
 		}
 		for _, f := range e.Verdict.Footnotes {
 			c.Footnotes = append(c.Footnotes, Printable(explain(f)))
@@ -289,7 +297,7 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 	for _, c := range r.missing() {
 		d.Cells = append(d.Cells, htmlCell{
 			Kernel: kernels[c.Kernel], Place: places[[2]string{c.Filesystem, c.Scenario}], Watch: watches[c.Watch.Name],
-			Verdict: "missing", Text: "– not run", Gate: "planned, not run",
+			Verdict: "missing", Text: "– not run", Gate: "planned, not run", Log: -1,
 		})
 	}
 	return d
@@ -315,8 +323,8 @@ func (r *Report) htmlTimes() []htmlTimes {
 	return out
 }
 
-func htmlKernelOf(k matrix.KernelRun, o Options) htmlKernel {
-	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: [][2]string{}}
+func htmlKernelOf(k matrix.KernelRun, logs []string, o Options) htmlKernel {
+	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: [][2]string{}, Logs: []htmlLog{}}
 	p := k.Provenance
 	about := func(term, value string) {
 		if value != "" {
@@ -339,16 +347,18 @@ func htmlKernelOf(k matrix.KernelRun, o Options) htmlKernel {
 		about("booted", fmt.Sprintf("%s, %s, %s %s, clock %s, first record after %s, ended: %s",
 			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.CPUModel, b.Clocksource, seconds(b.FirstRecord), b.End))
 		out.Boot += b.FirstRecord
-		out.Log = cmp.Or(b.ConsoleLog, out.Log)
 	}
-	if out.Log != "" && o.Tail != nil {
-		var lines []string
-		for l := range strings.Lines(o.Tail(out.Log)) {
-			lines = append(lines, Printable(strings.TrimRight(l, "\r\n")))
+	for _, path := range logs {
+		log := htmlLog{Path: Printable(path), URL: o.link(path)}
+		if o.Tail != nil {
+			var lines []string
+			for l := range strings.Lines(o.Tail(path)) {
+				lines = append(lines, Printable(strings.TrimRight(l, "\r\n")))
+			}
+			log.Tail = strings.Join(lines, "\n")
 		}
-		out.Tail = strings.Join(lines, "\n")
+		out.Logs = append(out.Logs, log)
 	}
-	out.Log = Printable(out.Log)
 	return out
 }
 

@@ -20,7 +20,7 @@ func pipe(t *testing.T, r *Report, format string, command ...string) string {
 		t.Fatal(err)
 	}
 	var in, out, stderr bytes.Buffer
-	if err := f.Render(&in, r, Options{}); err != nil {
+	if err := f.Render(&in, r, Options{Link: someLogs}); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
@@ -41,6 +41,9 @@ func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 			if strings.Contains(html, bad) {
 				t.Errorf("%s: a name became markup: %s", format, bad)
 			}
+		}
+		if format == "markdown" && strings.Count(html, `<a href="logs/broken%20%7C%20pipe.console.log">out/logs/broken | pipe.console.log</a>`) != 1 {
+			t.Error("no link to the console of the broken kernel")
 		}
 		// Every row has as many cells as its head, so no name broke out of its own.
 		for table := range strings.SplitSeq(html, "<table>") {

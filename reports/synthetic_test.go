@@ -1,7 +1,9 @@
 package reports
 
 import (
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"kqual/matrix"
@@ -213,6 +215,14 @@ func interrupted() Input {
 // hostileTail is a console that tries to leave its place.
 func hostileTail(log string) string {
 	return "[    0.000000] Linux version\r\n\x1b[2J</script><script>document.title='owned'</script>\n<!-- Kernel panic \xff ]]>\n"
+}
+
+// someLogs links to the logs whose names need escaping, and to no other.
+func someLogs(log string) string {
+	if !strings.Contains(log, " ") {
+		return ""
+	}
+	return (&url.URL{Path: strings.TrimPrefix(log, "out/")}).String()
 }
 
 // withNatural is the synthetic run with a natural scenario on two kernels: one

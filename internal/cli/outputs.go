@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,11 +61,11 @@ func checkWide(wide bool, outputs []output) error {
 func (o output) write(stdout io.Writer, r *reports.Report) error {
 	if o.path == "-" {
 		opts := looks(stdout)
-		opts.Tail, opts.Wide = o.tail, o.wide
+		opts.Tail, opts.Wide = o.tail, o.wide // and no links: nobody knows where it goes
 		return o.format.Render(stdout, r, opts)
 	}
 	var b bytes.Buffer
-	if err := o.format.Render(&b, r, reports.Options{Width: reports.DefaultWidth, Wide: o.wide, Tail: o.tail}); err != nil {
+	if err := o.format.Render(&b, r, reports.Options{Width: reports.DefaultWidth, Wide: o.wide, Tail: o.tail, Link: o.link}); err != nil {
 		return err
 	}
 	return atomicfile.Write(o.path, b.Bytes())
@@ -76,13 +77,39 @@ const (
 	shownLines = 40
 )
 
-// tail is reports.Options.Tail. A saved report may come from anybody: only the
-// logs beside it are opened, whatever path it names.
-func (o output) tail(log string) string {
+// find is where a log lies. A saved report may come from anybody: only the logs
+// beside it are looked at, whatever path it names.
+func (o output) find(log string) string {
 	if o.logs != "" {
-		log = filepath.Join(o.logs, filepath.Base(log))
+		return filepath.Join(o.logs, filepath.Base(log))
 	}
-	f, err := os.Open(log)
+	return log
+}
+
+// link is reports.Options.Link.
+func (o output) link(log string) string {
+	log = o.find(log)
+	if st, err := os.Stat(log); err != nil || !st.Mode().IsRegular() {
+		return ""
+	}
+	from, err := filepath.Abs(filepath.Dir(o.path))
+	if err != nil {
+		return ""
+	}
+	to, err := filepath.Abs(log)
+	if err != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(from, to)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Path: filepath.ToSlash(rel)}).String()
+}
+
+// tail is reports.Options.Tail.
+func (o output) tail(log string) string {
+	f, err := os.Open(o.find(log))
 	if err != nil {
 		return ""
 	}

@@ -149,8 +149,9 @@
     if (c.o) body.append(el("h3", {}, "Order witness"), list([["order", c.o], ["events as read", (c.ev || []).join(" ")], ["reason", c.or]]));
     body.append(el("h3", {}, "Provenance"), list(k.about));
     body.append(el("h3", {}, "Run just this cell again"), el("pre", { tabindex: "0" }, c.cmd || ""));
-    if (k.log) body.append(el("h3", {}, "Console"), list([["log", k.log]]));
-    if (k.tail) body.append(el("pre", { tabindex: "0", "aria-label": "the end of the console" }, k.tail));
+    const log = k.logs[c.l];
+    if (log) body.append(el("h3", {}, "Console"), el("p", {}, log.url ? el("a", { href: log.url }, log.path) : log.path));
+    if (log && log.tail) body.append(el("pre", { tabindex: "0", "aria-label": "the end of the console" }, log.tail));
     $("evidence").showModal();
     body.scrollTop = 0;
   }
@@ -158,9 +159,10 @@
 
   // Charts. Each has its numbers in the table above; the label says what it shows.
   const figure = (title, note, node) => $("charts").append(el("figure", {}, el("figcaption", {}, title), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, node), el("p", { class: "hint" }, note)));
-  function frame(n, label) {
-    const width = Math.max(640, 60 + n * 34), height = 300, bottom = 200;
-    const s = svg("svg", { width, height, role: "img", "aria-label": label });
+  // n kernels across and a legend of so many entries; the last name needs room.
+  function frame(n, label, legend = 3) {
+    const width = Math.max(640, 60 + n * 34, 70 + legend * 170), height = 300, bottom = 200;
+    const s = svg("svg", { width: width + 100, height, role: "img", "aria-label": label });
     return { s, width, bottom, x: (i) => 60 + (i + .5) * ((width - 70) / n) };
   }
   function names(f) {
@@ -191,10 +193,10 @@
   }
   const shift = (n, of) => (n - (of - 1) / 2) * 6;
   (() => {
-    const f = frame(D.kernels.length, "Rate of unnoticed stale opens by kernel, oldest first, with intervals");
+    const shown = D.watches.map((_, w) => w).filter((w) => D.watches[w].plain && D.rates[w]).slice(0, 6);
+    const f = frame(D.kernels.length, "Rate of unnoticed stale opens by kernel, oldest first, with intervals", shown.length);
     const y = (r) => f.bottom - r * (f.bottom - 20);
     ruler(f, y, [0, .5, 1], pct);
-    const shown = D.watches.map((_, w) => w).filter((w) => D.watches[w].plain && D.rates[w]).slice(0, 6);
     shown.forEach((w, n) => {
       for (const p of D.rates[w]) mark(f, n, f.x(p.k) + shift(n, shown.length), y, p);
       f.s.append(svg("circle", { class: "s" + n, cx: 70 + n * 170, cy: 288, r: 4 }), svg("text", { x: 80 + n * 170, y: 292 }, D.watches[w].name));
@@ -209,7 +211,7 @@
       $("charts").append(el("p", { class: "hint" }, title + ": no scenario of this run is natural; indelchurn and inotify11 are."));
       return;
     }
-    const f = frame(D.kernels.length, "Stale opens per trial by kernel, natural and amplified, logarithmic");
+    const f = frame(D.kernels.length, "Stale opens per trial by kernel, natural and amplified, logarithmic", shown.length);
     const both = shown.flatMap((w) => (D.rates[w] || []).concat(D.natural[w]));
     const y = logScale(f, Math.min(...both.map((p) => (p.n ? Math.max(p.lo, p.n / p.of / 10) : p.hi))), 1);
     ruler(f, y, y.decades, pct);

@@ -82,6 +82,17 @@ const checks = {
     assert.equal(await p.title(), "synthetic <matrix>: FAIL");
     assert.deepEqual(p.problems, []);
   },
+  async "the evidence links to the console where there is one"() {
+    const p = await page(small);
+    await p.locator(".map button.error").first().click();
+    assert.equal(await p.locator("#evidence a").getAttribute("href"), "logs/broken%20%7C%20pipe.console.log");
+    assert.equal(await p.locator("#evidence a").innerText(), "out/logs/broken | pipe.console.log");
+    await accessible(p, "evidence with a link");
+    await p.keyboard.press("Escape");
+    await p.locator(".map button.clean").first().click();
+    assert.equal(await p.locator("#evidence a").count(), 0);
+    assert.match(await p.innerText("#evidence"), /out\/logs\/debian-11\.console\.log/);
+  },
   async "the map is one stop of Tab, and arrows move in it"() {
     const p = await page(small);
     assert.equal(await p.locator(".map button[tabindex='0']").count(), 1);
