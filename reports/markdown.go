@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -274,17 +273,17 @@ func md(s string) string {
 	for i, r := range runes {
 		switch {
 		case r == '_' && letter(i-1) && letter(i+1): // IN_DELETE is no emphasis
-		case slices.Contains([]rune("\\`*_[]|~$!#@"), r):
+		case strings.ContainsRune("\\`*_[]|~$!#@", r):
 			b.WriteByte('\\')
 		case r == ':' && i+1 < len(runes) && runes[i+1] == '/', r == '.' && i >= 3 && strings.EqualFold(string(runes[i-3:i]), "www"):
 			b.WriteByte('\\') // no autolink
 		}
-		b.WriteString(mdTyped(string(r)))
+		b.WriteRune(r)
 	}
-	return b.String()
+	return mdTyped(b.String())
 }
 
 // mdTyped keeps kqual's own words from being read as HTML.
-func mdTyped(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
-}
+func mdTyped(s string) string { return mdEntities.Replace(s) }
+
+var mdEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
