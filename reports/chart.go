@@ -187,9 +187,10 @@ func (r *Report) naturalChart() (*plot.Plot, error) {
 			}
 			for _, c := range r.chartRates(name, natural) {
 				if c.Count == 0 {
-					none.put(c.kernel, c.Hi, c.Hi, c.Hi)
+					limit := max(c.Hi, floor)
+					none.put(c.kernel, limit, limit, limit)
 				} else {
-					seen.put(c.kernel, c.rate(), max(c.Lo, floor), c.Hi)
+					seen.put(c.kernel, max(c.rate(), floor), max(c.Lo, floor), max(c.Hi, floor))
 				}
 			}
 			if err := seen.draw(p, ""); err != nil {
@@ -215,12 +216,14 @@ func (r *Report) naturalChart() (*plot.Plot, error) {
 	return p, nil
 }
 
-// lowest is the lowest value that a logarithmic axis must show.
+// lowest is the lowest value that a logarithmic axis must show; it is more than
+// 0, whatever a saved report has.
 func (c chartRate) lowest() float64 {
+	const least = 1e-9
 	if c.Count == 0 {
-		return c.Hi
+		return max(c.Hi, least)
 	}
-	return max(c.Lo, c.rate()/10)
+	return max(c.Lo, c.rate()/10, least)
 }
 
 // timeChart has the median time to a decision, from the shortest to the

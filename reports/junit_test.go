@@ -18,7 +18,7 @@ func TestAJUnitReaderSeesEveryCell(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, r := range map[string]*Report{
-		"synthetic": Build(synthetic()), "interrupted": Build(interrupted()), "real": saved,
+		"synthetic": Build(synthetic()), "interrupted": Build(interrupted()), "hostile": Build(hostile()), "real": saved,
 	} {
 		t.Run(name, func(t *testing.T) {
 			suites, err := junit.Ingest([]byte(render(t, "junit", r)))
@@ -33,7 +33,7 @@ func TestAJUnitReaderSeesEveryCell(t *testing.T) {
 				if want := Printable(r.Kernels[i].Kernel); s.Name != want {
 					t.Errorf("suite %q, want %q", s.Name, want)
 				}
-				if want := release(r.Kernels[i]); s.Properties["release"] != want {
+				if want := Printable(release(r.Kernels[i])); s.Properties["release"] != want {
 					t.Errorf("suite %q has release %q, want %q", s.Name, s.Properties["release"], want)
 				}
 				for _, c := range s.Tests {

@@ -42,6 +42,12 @@ func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 				t.Errorf("%s: a name became markup: %s", format, bad)
 			}
 		}
+		worst := pipe(t, Build(hostile()), format, "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink")
+		for _, bad := range []string{"<script", "<img", "javascript:y\""} {
+			if strings.Contains(worst, bad) {
+				t.Errorf("%s: a hostile name became markup: %s", format, bad)
+			}
+		}
 		if format == "markdown" && strings.Count(html, `<a href="logs/broken%20%7C%20pipe.console.log">out/logs/broken | pipe.console.log</a>`) != 1 {
 			t.Error("no link to the console of the broken kernel")
 		}
@@ -85,6 +91,7 @@ func TestTAPReaderCountsTheCells(t *testing.T) {
 		{"synthetic", Build(synthetic()), "13 72 54 18 0 18 0 0"},
 		{"interrupted", Build(interrupted()), "13 72 72 0 56 0 0 0"},
 		{"real", saved, "13 72 72 0 0 0 0 0"},
+		{"hostile", Build(hostile()), "13 3 1 2 1 2 0 0"},
 	} {
 		if got := pipe(t, c.r, "tap", "perl", "-e", count); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)

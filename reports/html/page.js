@@ -213,7 +213,7 @@
     }
     const f = frame(D.kernels.length, "Stale opens per trial by kernel, natural and amplified, logarithmic", shown.length);
     const both = shown.flatMap((w) => (D.rates[w] || []).concat(D.natural[w]));
-    const y = logScale(f, Math.min(...both.map((p) => (p.n ? Math.max(p.lo, p.n / p.of / 10) : p.hi))), 1);
+    const y = logScale(f, Math.max(1e-9, Math.min(...both.map((p) => (p.n ? Math.max(p.lo, p.n / p.of / 10) : p.hi)))), 1);
     ruler(f, y, y.decades, pct);
     shown.forEach((w, n) => {
       const x = (p) => f.x(p.k) + shift(n, shown.length);
