@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"html"
 	"strings"
 	"testing"
 
@@ -42,5 +43,31 @@ func TestEvidenceNamesTheConsoleOfTheBootThatGaveTheAnswer(t *testing.T) {
 		if c.Log < 0 || c.Log > 2 {
 			t.Errorf("cell has log %d of 3", c.Log)
 		}
+	}
+}
+
+// Whatever the findings are about, the page has a heading for it.
+func TestThePageHasEveryFinding(t *testing.T) {
+	quiet := withNatural()
+	for i := range quiet.Runs {
+		for _, c := range quiet.Runs[i].Cells {
+			if c.Cell.Scenario == "indelchurn" {
+				*c.Outcome = *measured(matrix.Counts{Trials: 20000}, matrix.StopNatural)
+			}
+		}
+	}
+	kinds := map[matrix.FindingKind]bool{}
+	for _, in := range []Input{synthetic(), quiet, interrupted()} {
+		r := Build(in)
+		text := html.UnescapeString(render(t, "html", r))
+		for _, f := range r.Findings {
+			kinds[f.Kind] = true
+			if want := "<li>" + Printable(f.Text) + "</li>"; !strings.Contains(text, want) {
+				t.Errorf("%s: the page lacks %s", f.Kind, want)
+			}
+		}
+	}
+	if !kinds[matrix.FindingNatural] {
+		t.Error("no finding is natural")
 	}
 }

@@ -45,7 +45,7 @@ func TestRenderingsAreAsRead(t *testing.T) {
 		{"report.html", "html", synthetic(), Options{Tail: hostileTail, Link: someLogs}},
 		{"report.svg", "svg", synthetic(), Options{}},
 		{"natural.svg", "svg", withNatural(), Options{}},
-		{"schema.json", "schema", clean, Options{}},
+		{"../../docs/report.schema.json", "schema", clean, Options{}},
 	} {
 		t.Run(c.file, func(t *testing.T) { golden(t, c.file, c.format, Build(c.in), c.opts) })
 	}

@@ -128,6 +128,7 @@ var findingTitles = []struct {
 	{matrix.FindingContradiction, "Contradictions"},
 	{matrix.FindingMitigation, "Mitigations, the best first"},
 	{matrix.FindingClean, "Clean"},
+	{matrix.FindingNatural, "Nothing stale at the natural rate"},
 	{matrix.FindingBackport, "Backports"},
 	{matrix.FindingConfidence, "Confidence"},
 	{matrix.FindingNoAnswer, "No answer"},
@@ -298,6 +299,7 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 		d.Cells = append(d.Cells, htmlCell{
 			Kernel: kernels[c.Kernel], Place: places[[2]string{c.Filesystem, c.Scenario}], Watch: watches[c.Watch.Name],
 			Verdict: "missing", Text: "– not run", Gate: "planned, not run", Log: -1,
+			Command: Printable(r.repeat(Cell{Kernel: c.Kernel, Filesystem: c.Filesystem, Scenario: c.Scenario, Watch: c.Watch.Name})),
 		})
 	}
 	return d
