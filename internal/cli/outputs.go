@@ -27,8 +27,9 @@ type output struct {
 
 const outputHelp = "also write the report as `FORMAT=FILE` (- is standard output); repeatable"
 
-// parseOutputs reads the values of -o.
-func parseOutputs(values []string) ([]output, error) {
+// parseOutputs reads the values of -o. made is a directory that there will be;
+// it may be "".
+func parseOutputs(values []string, made string) ([]output, error) {
 	var out []output
 	for _, v := range values {
 		name, path, ok := strings.Cut(v, "=")
@@ -39,8 +40,8 @@ func parseOutputs(values []string) ([]output, error) {
 		if err != nil {
 			return nil, usage(fmt.Errorf("-o %s: %w", v, err))
 		}
-		if path != "-" && !isDir(filepath.Dir(path)) {
-			return nil, usage(fmt.Errorf("-o %s: the directory %s does not exist", v, filepath.Dir(path)))
+		if dir := filepath.Dir(path); path != "-" && !isDir(dir) && (made == "" || dir != filepath.Clean(made)) {
+			return nil, usage(fmt.Errorf("-o %s: the directory %s does not exist", v, dir))
 		}
 		out = append(out, output{format: f, path: path})
 	}

@@ -51,7 +51,7 @@ Formats: ` + formatList(),
 			if len(args) == 1 {
 				path = args[0]
 			}
-			out, err := parseOutputs(outputs)
+			out, err := parseOutputs(outputs, "")
 			if err != nil {
 				return err
 			}

@@ -73,7 +73,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	outputs, err := parseOutputs(o.outputs)
+	outputs, err := parseOutputs(o.outputs, o.dir)
 	if err != nil {
 		return err
 	}
