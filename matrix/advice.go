@@ -25,7 +25,7 @@ func (m ranked) safe() int { return len(m.holds) + len(m.idle) }
 func (f *finder) ranking() []ranked {
 	var out []ranked
 	for _, w := range f.watches {
-		if isPlain(f.cat, w) {
+		if f.cat.IsPlain(w) {
 			continue
 		}
 		m := ranked{watch: w}

@@ -98,3 +98,10 @@ type Tool struct {
 	Program string // mkfs.ext4
 	Package string // the Debian package that has it: e2fsprogs
 }
+
+// IsPlain says whether w is a plain watch of its event source, as every control
+// is.
+func (c Catalog) IsPlain(w Watch) bool {
+	plain := c.EventSources[w.Source].IsPlain
+	return w.Control || plain != nil && plain(w)
+}

@@ -49,7 +49,7 @@ func (f *finder) confidence() []Finding {
 			switch v := k.verdicts[i]; v.Kind {
 			case VerdictAffected:
 				affected++
-				if isPlain(f.cat, c.Cell.Watch) {
+				if f.cat.IsPlain(c.Cell.Watch) {
 					plains++
 				}
 			case VerdictClean, VerdictHolds:

@@ -44,7 +44,7 @@ func Find(runs []KernelRun, verdicts [][]Verdict, s Sampling, cat Catalog) []Fin
 	var plain, boundaries, contradictions, mitigations []Finding
 	ranking := f.ranking()
 	for _, w := range f.watches {
-		if !isPlain(cat, w) {
+		if !cat.IsPlain(w) {
 			continue
 		}
 		for _, g := range f.groups(w.Name) {
@@ -114,7 +114,7 @@ func newFinder(runs []KernelRun, verdicts [][]Verdict, s Sampling, cat Catalog) 
 				k.at[p] = map[string]Verdict{}
 			}
 			k.at[p][w.Name] = k.verdicts[n]
-			if k.verdicts[n].Kind == VerdictAffected && isPlain(cat, w) {
+			if k.verdicts[n].Kind == VerdictAffected && cat.IsPlain(w) {
 				f.affected[run.Kernel][p] = true
 			}
 		}

@@ -100,7 +100,7 @@ type judge struct {
 	plainAffected map[int]bool // boots in which some plain watch is affected, on any filesystem
 }
 
-func (j *judge) plain(c Cell) bool { return isPlain(j.cat, c.Watch) }
+func (j *judge) plain(c Cell) bool { return j.cat.IsPlain(c.Watch) }
 
 // alone gives the verdict that needs no other cell. An empty Kind means that
 // no stale open went unnoticed and zero must decide; counted says so too.

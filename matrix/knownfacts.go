@@ -186,7 +186,7 @@ func (k orderedKernel) hidden() bool {
 func (f *finder) observed(k orderedKernel) VerdictKind {
 	var out VerdictKind
 	for i, c := range k.run.Cells {
-		if i >= len(k.verdicts) || !isPlain(f.cat, c.Cell.Watch) || !factsApply(c.Cell.Filesystem, c.Cell.Scenario) {
+		if i >= len(k.verdicts) || !f.cat.IsPlain(c.Cell.Watch) || !factsApply(c.Cell.Filesystem, c.Cell.Scenario) {
 			continue
 		}
 		switch k.verdicts[i].Kind {

@@ -103,7 +103,7 @@ func sensitivities(controls []Rule, runs []KernelRun, s Sampling, cat Catalog) m
 	}
 	for _, run := range runs {
 		for _, c := range run.Cells {
-			if !c.Outcome.sound() || c.Outcome.Counts.Decisive == 0 || !isPlain(cat, c.Cell.Watch) || !mustBeAffected(c.Cell) {
+			if !c.Outcome.sound() || c.Outcome.Counts.Decisive == 0 || !cat.IsPlain(c.Cell.Watch) || !mustBeAffected(c.Cell) {
 				continue
 			}
 			at := measuring{place{c.Cell.Filesystem, c.Cell.Scenario}, c.Cell.Watch.Source}

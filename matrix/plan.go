@@ -106,7 +106,7 @@ func (p *Plan) group(spec *Spec, sel Selection, at Cell) []Cell {
 			continue
 		}
 		cells = append(cells, at)
-		if isPlain(p.cat, w) {
+		if p.cat.IsPlain(w) {
 			hasPlain[w.Source] = true
 		} else if !slices.Contains(needPlain, w.Source) {
 			needPlain = append(needPlain, w.Source)
@@ -156,21 +156,12 @@ func (c Catalog) maskBits(source string, flags []string) (bits uint64) {
 // maskGroup is the flag group that holds the events.
 const maskGroup = "mask"
 
-// isPlain says whether w is a plain watch of its event source.
-func isPlain(cat Catalog, w Watch) bool {
-	if w.Control {
-		return true
-	}
-	plain := cat.EventSources[w.Source].IsPlain
-	return plain != nil && plain(w)
-}
-
 // control is the plain watch of an event source, marked as a control: the
 // matrix's own one where it has one that the selection left out, else the
 // event source's, under a name that no other watch of the matrix has.
 func control(spec *Spec, cat Catalog, source string) (Watch, bool) {
 	for _, w := range spec.Watches {
-		if w.Source == source && isPlain(cat, w) {
+		if w.Source == source && cat.IsPlain(w) {
 			w.Control = true
 			return w, true
 		}

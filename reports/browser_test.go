@@ -28,7 +28,7 @@ func TestBrowserReport(t *testing.T) {
 	}
 	write := func(name string, in Input) string {
 		var b bytes.Buffer
-		if err := f.Render(&b, Build(in), Options{Tail: hostileTail}); err != nil {
+		if err := f.Render(&b, Build(in), Options{Tail: hostileTail, Link: someLogs}); err != nil {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, name)
@@ -39,7 +39,7 @@ func TestBrowserReport(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "test.mjs", write("report.html", synthetic()), write("large.html", large()), shots)
+	cmd := exec.CommandContext(ctx, "node", "test.mjs", write("report.html", synthetic()), write("large.html", large()), write("natural.html", withNatural()), shots)
 	cmd.Dir = filepath.Join("..", "scripts", "browser")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

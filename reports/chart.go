@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"math"
+	"strconv"
+	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -12,13 +15,11 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
-
-	"kqual/matrix"
 )
 
 func init() {
-	register(Format{Name: "svg", Doc: "chart of the stale rates by kernel, with intervals", Render: renderChart(vectorCanvas)})
-	register(Format{Name: "png", Doc: "the same chart as an image", Binary: true, Render: renderChart(imageCanvas)})
+	register(Format{Name: "svg", Doc: "charts by kernel: stale rates with intervals, natural beside amplified, time to decision", Render: renderChart(vectorCanvas)})
+	register(Format{Name: "png", Doc: "the same charts as an image", Binary: true, Render: renderChart(imageCanvas)})
 }
 
 // canvas is what a chart is drawn on and written from.
@@ -50,104 +51,291 @@ var chartShapes = []draw.GlyphDrawer{
 // maxChartWatches bounds the series of a chart; more could not be told apart.
 const maxChartWatches = 6
 
-// rates are one watch's points: one per kernel that has an answer, at its place
-// with the highest rate.
-type rates struct {
-	plotter.XYs
-	plotter.YErrors
-}
+// Heights of the charts, which stand one below the other.
+const (
+	rateHeight  = 11 * vg.Centimeter
+	chartHeight = 10 * vg.Centimeter
+)
 
-// renderChart draws the rate of unnoticed stale opens of every watch over the
-// kernels, in per cent of the decisive trials, with the interval of each.
+// renderChart draws the rates of unnoticed stale opens over the kernels, in
+// per cent of the decisive trials and with their intervals; the natural rates
+// beside the amplified ones, where the run has any; and the time to a decision.
 func renderChart(on func(w, h vg.Length) canvas) func(io.Writer, *Report, Options) error {
 	return func(w io.Writer, r *Report, _ Options) error {
-		p := plot.New()
-		p.Title.Text = Printable(r.Matrix.Name) + ": stale opens that went unnoticed"
-		p.Y.Label.Text = "% of the trials that count"
-		p.Y.Min = -2
-		p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 25, Label: "25"}, {Value: 50, Label: "50"}, {Value: 75, Label: "75"}, {Value: 100, Label: "100"}}
-		p.Legend.Top = true
-		var names []string
-		for _, k := range r.Kernels {
-			names = append(names, chartText(k.Kernel))
+		rates, err := r.rateChart()
+		if err != nil {
+			return fmt.Errorf("draw the rates: %w", err)
 		}
-		if len(names) == 0 {
-			names = []string{"no kernel was run"}
+		natural, err := r.naturalChart()
+		if err != nil {
+			return fmt.Errorf("draw the natural rates: %w", err)
 		}
-		p.NominalX(names...)
-		p.X.Tick.Label.Rotation = 0.6
-		p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
-		p.X.Min, p.X.Max = -0.6, float64(len(names))-0.4
-		p.Add(plotter.NewGrid())
-		drawn := 0
-		for _, watch := range r.Watches {
-			points := r.rates(watch.Name, drawn)
-			if len(points.XYs) == 0 {
+		times, err := r.timeChart()
+		if err != nil {
+			return fmt.Errorf("draw the times: %w", err)
+		}
+		width := min(max(vg.Length(len(r.Kernels))*1.6*vg.Centimeter, 16*vg.Centimeter), 120*vg.Centimeter)
+		height := rateHeight
+		for _, p := range []*plot.Plot{natural, times} {
+			if p != nil {
+				height += chartHeight
+			}
+		}
+		c := on(width, height)
+		all, top := draw.New(c), height
+		for i, p := range []*plot.Plot{rates, natural, times} {
+			if p == nil {
 				continue
 			}
-			if drawn == maxChartWatches {
-				p.Title.Text += fmt.Sprintf(" (first %d watches)", maxChartWatches)
-				break
+			bottom := top - chartHeight
+			if i == 0 {
+				bottom = top - rateHeight
 			}
-			scatter, err := plotter.NewScatter(points.XYs)
-			if err != nil {
-				return fmt.Errorf("draw the chart: %w", err)
-			}
-			bars, err := plotter.NewYErrorBars(points)
-			if err != nil {
-				return fmt.Errorf("draw the chart: %w", err)
-			}
-			scatter.Color, bars.Color = chartColours[drawn], chartColours[drawn]
-			scatter.Shape, scatter.Radius = chartShapes[drawn], vg.Points(3)
-			p.Add(bars, scatter)
-			p.Legend.Add(chartText(watch.Name), scatter)
-			drawn++
+			p.Draw(draw.Crop(all, 0, 0, bottom, top-height))
+			top = bottom
 		}
-		p.Y.Max = 104 + 7*float64(drawn) // room for the legend
-		width := min(max(vg.Length(len(names))*1.6*vg.Centimeter, 16*vg.Centimeter), 120*vg.Centimeter)
-		c := on(width, 11*vg.Centimeter)
-		p.Draw(draw.New(c))
 		var b bytes.Buffer
 		if _, err := c.WriteTo(&b); err != nil {
 			return fmt.Errorf("draw the chart: %w", err)
 		}
-		_, err := w.Write(b.Bytes())
+		_, err = w.Write(b.Bytes())
 		return err
 	}
 }
 
-// rates are the points of a watch, moved aside by its number so that intervals
-// do not cover each other.
-func (r *Report) rates(watch string, number int) rates {
-	at := map[string]int{}
-	for i, k := range r.Kernels {
-		at[k.Kernel] = i
-	}
-	best := map[string]matrix.Verdict{}
-	for _, c := range r.Cells {
-		switch c.Verdict.Kind {
-		case matrix.VerdictAffected, matrix.VerdictHolds, matrix.VerdictClean:
-		default:
-			continue
-		}
-		if old, ok := best[c.Kernel]; c.Watch == watch && c.Verdict.Of > 0 && (!ok || share1(c.Verdict) > share1(old)) {
-			best[c.Kernel] = c.Verdict
-		}
-	}
-	var out rates
+// kernelChart is an empty chart with the kernels across.
+func (r *Report) kernelChart(title string) *plot.Plot {
+	p := plot.New()
+	p.Title.Text = title
+	p.Legend.Top = true
+	var names []string
 	for _, k := range r.Kernels {
-		v, ok := best[k.Kernel]
-		if !ok {
-			continue
-		}
-		y := 100 * share1(v)
-		out.XYs = append(out.XYs, plotter.XY{X: float64(at[k.Kernel]) + 0.1*(float64(number)-2.5), Y: y})
-		out.YErrors = append(out.YErrors, struct{ Low, High float64 }{y - 100*v.Lo, 100*v.Hi - y})
+		names = append(names, chartText(k.Kernel))
 	}
-	return out
+	if len(names) == 0 {
+		names = []string{"no kernel was run"}
+	}
+	p.NominalX(names...)
+	p.X.Tick.Label.Rotation = 0.6
+	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
+	p.X.Min, p.X.Max = -0.6, float64(len(names))-0.4
+	p.Add(plotter.NewGrid())
+	return p
 }
 
-func share1(v matrix.Verdict) float64 { return float64(v.Count) / float64(v.Of) }
+func (r *Report) rateChart() (*plot.Plot, error) {
+	p := r.kernelChart(Printable(r.Matrix.Name) + ": stale opens that went unnoticed")
+	if n := len(r.Missing); n > 0 {
+		p.Title.Text += fmt.Sprintf("; %d of %s not run", n, plural(n+len(r.Cells), "cell"))
+	}
+	p.Y.Label.Text = "% of the trials that count"
+	p.Y.Min = -2
+	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 25, Label: "25"}, {Value: 50, Label: "50"}, {Value: 75, Label: "75"}, {Value: 100, Label: "100"}}
+	drawn := 0
+	for _, watch := range r.Watches {
+		points := r.chartRates(watch.Name, false)
+		if len(points) == 0 {
+			continue
+		}
+		if drawn == maxChartWatches {
+			p.Title.Text += fmt.Sprintf(" (first %d watches)", maxChartWatches)
+			break
+		}
+		s := series{colour: chartColours[drawn], shape: chartShapes[drawn], aside: aside(drawn)}
+		for _, c := range points {
+			s.put(c.kernel, 100*c.rate(), 100*c.Lo, 100*c.Hi)
+		}
+		if err := s.draw(p, chartText(watch.Name)); err != nil {
+			return nil, err
+		}
+		drawn++
+	}
+	p.Y.Max = 104 + 7*float64(drawn) // room for the legend
+	return p, nil
+}
+
+// naturalChart has the watches with a natural rate, and their amplified rates
+// beside it. A zero is shown as what it rules out. It is nil where nothing
+// natural was measured.
+func (r *Report) naturalChart() (*plot.Plot, error) {
+	p := r.kernelChart("Natural beside amplified: stale opens per trial")
+	p.Y.Label.Text = "share of the trials (log)"
+	var watches []string
+	lowest := 1.0
+	for _, w := range r.Watches {
+		if len(r.chartRates(w.Name, true)) == 0 || len(watches) == maxChartWatches {
+			continue
+		}
+		watches = append(watches, w.Name)
+		for _, natural := range []bool{false, true} {
+			for _, c := range r.chartRates(w.Name, natural) {
+				lowest = min(lowest, c.lowest())
+			}
+		}
+	}
+	if len(watches) == 0 {
+		return nil, nil
+	}
+	floor := logAxis(p, lowest, 1, len(watches)+4, func(x float64) string { return strconv.FormatFloat(100*x, 'g', 6, 64) + " %" })
+	for n, name := range watches {
+		for _, natural := range []bool{false, true} {
+			seen := series{colour: chartColours[n], shape: draw.CircleGlyph{}, aside: aside(n)}
+			none := series{colour: chartColours[n], shape: limitGlyph{filled: true}, aside: aside(n)}
+			if natural {
+				seen.shape, none.shape = draw.RingGlyph{}, limitGlyph{}
+				seen.aside, none.aside = aside(n)+0.05, aside(n)+0.05
+			}
+			for _, c := range r.chartRates(name, natural) {
+				if c.Count == 0 {
+					limit := max(c.Hi, floor)
+					none.put(c.kernel, limit, limit, limit)
+				} else {
+					seen.put(c.kernel, max(c.rate(), floor), max(c.Lo, floor), max(c.Hi, floor))
+				}
+			}
+			if err := seen.draw(p, ""); err != nil {
+				return nil, err
+			}
+			if err := none.draw(p, ""); err != nil {
+				return nil, err
+			}
+		}
+		p.Legend.Add(chartText(name), glyph{draw.GlyphStyle{Color: chartColours[n], Shape: draw.BoxGlyph{}, Radius: vg.Points(3)}})
+	}
+	for _, l := range []struct {
+		text  string
+		shape draw.GlyphDrawer
+	}{
+		{"amplified, of decisive trials", draw.CircleGlyph{}},
+		{"natural, of all trials", draw.RingGlyph{}},
+		{"amplified, none stale: upper limit", limitGlyph{filled: true}},
+		{"natural, none stale: upper limit", limitGlyph{}},
+	} {
+		p.Legend.Add(l.text, glyph{draw.GlyphStyle{Color: color.Black, Shape: l.shape, Radius: vg.Points(3)}})
+	}
+	return p, nil
+}
+
+// lowest is the lowest value that a logarithmic axis must show; it is more than
+// 0, whatever a saved report has.
+func (c chartRate) lowest() float64 {
+	const least = 1e-9
+	if c.Count == 0 {
+		return max(c.Hi, least)
+	}
+	return max(c.Lo, c.rate()/10, least)
+}
+
+// timeChart has the median time to a decision, from the shortest to the
+// longest cell. It is nil where nothing was measured.
+func (r *Report) timeChart() (*plot.Plot, error) {
+	p := r.kernelChart("Time to decision: median of the cells, shortest to longest")
+	p.Y.Label.Text = "set-up and trials (log)"
+	lowest, highest := math.Inf(1), 0.0
+	drawn := make([]series, 0, len(deciding))
+	for n, d := range deciding {
+		s := series{colour: chartColours[n], shape: chartShapes[n], aside: 0.12 * float64(n-1)}
+		for _, c := range r.chartTimes(d.kinds) {
+			s.put(c.kernel, c.median.Seconds(), c.min.Seconds(), c.max.Seconds())
+			lowest, highest = min(lowest, c.min.Seconds()), max(highest, c.max.Seconds())
+		}
+		drawn = append(drawn, s)
+	}
+	if highest == 0 {
+		return nil, nil
+	}
+	logAxis(p, lowest, highest, len(deciding), func(x float64) string { return seconds(time.Duration(x * float64(time.Second))) })
+	for n, s := range drawn {
+		if err := s.draw(p, deciding[n].name); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// logAxis makes p's Y axis logarithmic over whole decades, with room for so
+// many lines of legend, and returns its lowest value.
+func logAxis(p *plot.Plot, lowest, highest float64, legend int, label func(float64) string) float64 {
+	from := math.Floor(math.Log10(lowest))
+	to := math.Max(math.Ceil(math.Log10(highest)), from+1)
+	var ticks plot.ConstantTicks
+	for e := from; e <= to; e++ {
+		x, _ := strconv.ParseFloat(fmt.Sprintf("1e%d", int(e)), 64)
+		ticks = append(ticks, plot.Tick{Value: x, Label: label(x)})
+	}
+	const line = 0.08 // of the chart's height
+	room := min(line*float64(legend), 0.7)
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, ticks
+	p.Y.Min = ticks[0].Value
+	p.Y.Max = math.Pow(10, to+(to-from)*room/(1-room))
+	return p.Y.Min
+}
+
+// series are points of one look with their intervals.
+type series struct {
+	plotter.XYs
+	plotter.YErrors
+	colour color.Color
+	shape  draw.GlyphDrawer
+	aside  float64 // from the kernel's place, in kernels
+}
+
+func (s *series) put(kernel int, y, lo, hi float64) {
+	s.XYs = append(s.XYs, plotter.XY{X: float64(kernel) + s.aside, Y: y})
+	s.YErrors = append(s.YErrors, struct{ Low, High float64 }{y - lo, hi - y})
+}
+
+// draw adds the series to p, and to its legend where it has a name.
+func (s *series) draw(p *plot.Plot, name string) error {
+	if len(s.XYs) == 0 {
+		return nil
+	}
+	scatter, err := plotter.NewScatter(s.XYs)
+	if err != nil {
+		return err
+	}
+	bars, err := plotter.NewYErrorBars(struct {
+		plotter.XYs
+		plotter.YErrors
+	}{s.XYs, s.YErrors})
+	if err != nil {
+		return err
+	}
+	scatter.Color, bars.Color = s.colour, s.colour
+	scatter.Shape, scatter.Radius = s.shape, vg.Points(3)
+	p.Add(bars, scatter)
+	if name != "" {
+		p.Legend.Add(name, scatter)
+	}
+	return nil
+}
+
+// aside is how far a watch's points are moved, so that intervals do not cover
+// each other, in kernels.
+func aside(number int) float64 { return 0.1 * (float64(number) - 2.5) }
+
+// glyph is a legend's entry for a shape.
+type glyph struct{ draw.GlyphStyle }
+
+func (g glyph) Thumbnail(c *draw.Canvas) { c.DrawGlyph(g.GlyphStyle, c.Center()) }
+
+// limitGlyph is a triangle that points down: the value is at most here.
+type limitGlyph struct{ filled bool }
+
+func (l limitGlyph) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, at vg.Point) {
+	c.SetLineStyle(draw.LineStyle{Color: s.Color, Width: vg.Points(0.5)})
+	var p vg.Path
+	p.Move(vg.Point{X: at.X - s.Radius, Y: at.Y})
+	p.Line(vg.Point{X: at.X + s.Radius, Y: at.Y})
+	p.Line(vg.Point{X: at.X, Y: at.Y - 2*s.Radius})
+	p.Close()
+	if l.filled {
+		c.SetColor(s.Color)
+		c.Fill(p)
+		return
+	}
+	c.Stroke(p)
+}
 
 // chartText keeps a label short enough for an axis.
 func chartText(s string) string {

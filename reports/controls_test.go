@@ -75,21 +75,7 @@ func TestAReportNamesTheControlsItLacks(t *testing.T) {
 }
 
 func TestTheNaturalRateStandsBesideTheAmplifiedOne(t *testing.T) {
-	in := synthetic()
-	in.Catalog.Scenarios = map[string]matrix.Scenario{"indelchurn": {Name: "indelchurn", Natural: true}}
-	for i, stale := range map[int]int{0: 0, 3: 5} { // debian-11 and v5.10-affected
-		run := &in.Runs[i]
-		run.Cells = append(run.Cells, matrix.CellRun{
-			Cell:    matrix.Cell{Kernel: run.Kernel, Filesystem: "tmpfs", Scenario: "indelchurn", Watch: plainIN},
-			Outcome: measured(matrix.Counts{Trials: 20000}, matrix.StopNatural),
-		})
-		o := run.Cells[len(run.Cells)-1].Outcome
-		o.Counts.Stale = stale
-		for k := range stale {
-			o.Blocks[k].Stale = 1
-		}
-	}
-	built := Build(in)
+	built := Build(withNatural())
 	data, err := encode(built)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ type evidence struct {
 	Cell
 	kernel  *matrix.KernelRun
 	outcome *matrix.Outcome // nil where the guest sent none
+	boot    int             // that gave the outcome, index of kernel.Boots
 	witness *matrix.Witness // nil where there is none
 	why     string          // of the expectation that decided; "" where none did
 }
@@ -23,17 +24,18 @@ type evidence struct {
 func (r *Report) evidence() []evidence {
 	rules := matrixRules(r.Expect)
 	kernels := map[string]*matrix.KernelRun{}
-	outcomes := map[string]*matrix.Outcome{}
+	runs := map[string]*matrix.CellRun{}
 	for i := range r.Kernels {
 		k := &r.Kernels[i]
 		kernels[k.Kernel] = k
 		for n := range k.Cells {
-			outcomes[k.Cells[n].Cell.ID()] = k.Cells[n].Outcome
+			runs[k.Cells[n].Cell.ID()] = &k.Cells[n]
 		}
 	}
 	out := make([]evidence, 0, len(r.Cells))
 	for _, c := range r.Cells {
-		e := evidence{Cell: c, kernel: kernels[c.Kernel], outcome: outcomes[c.ID()]}
+		run := runs[c.ID()]
+		e := evidence{Cell: c, kernel: kernels[c.Kernel], outcome: run.Outcome, boot: run.Boot}
 		for i, w := range e.kernel.Witnesses {
 			if w.Filesystem == c.Filesystem && w.Kind == c.Scenario {
 				e.witness = &e.kernel.Witnesses[i]
@@ -98,10 +100,14 @@ func (e evidence) order() string {
 	return string(e.witness.Order)
 }
 
-// log is the console log of the boot that ran the cell, or "".
+// log is the log that says why there is no answer, else the console log of the
+// boot that gave it, or "".
 func (e evidence) log() string {
 	if e.Failure != nil && e.Failure.Log != "" {
 		return e.Failure.Log
+	}
+	if boots := e.kernel.Boots; e.outcome != nil && e.boot >= 0 && e.boot < len(boots) && boots[e.boot].ConsoleLog != "" {
+		return boots[e.boot].ConsoleLog
 	}
 	for _, b := range slices.Backward(e.kernel.Boots) {
 		if b.ConsoleLog != "" {
@@ -109,6 +115,25 @@ func (e evidence) log() string {
 		}
 	}
 	return ""
+}
+
+// logs are the logs of a kernel's cells by kernel, each once.
+func logs(cells []evidence) map[string][]string {
+	out := map[string][]string{}
+	for _, e := range cells {
+		if log := e.log(); log != "" && !slices.Contains(out[e.Kernel], log) {
+			out[e.Kernel] = append(out[e.Kernel], log)
+		}
+	}
+	return out
+}
+
+// link is Options.Link, or "".
+func (o Options) link(log string) string {
+	if o.Link == nil || log == "" {
+		return ""
+	}
+	return o.Link(log)
 }
 
 // repeat is the command that runs just this cell again.

@@ -13,9 +13,16 @@ import (
 type Options struct {
 	Color bool // ANSI colours
 	Width int  // columns; 0 means DefaultWidth
+	// Wide folds nothing: every row of a table and every sentence is one line,
+	// whatever Width is.
+	Wide bool
 	// Tail returns the end of the log that a report names, or "" where there is
 	// none any more. It may be nil.
 	Tail func(log string) string
+	// Link returns an escaped URL of the log that a report names, relative to
+	// where the rendering is written, or "" where none can be given. It may be
+	// nil.
+	Link func(log string) string
 }
 
 // DefaultWidth is the width of a rendering that nobody has given a width, in

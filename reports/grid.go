@@ -222,7 +222,7 @@ func (g *grid) legend(s matrix.Sampling) [][2]string {
 		{g.seen.kinds[matrix.VerdictInconclusive], "?", "inconclusive: too little evidence, see the note"},
 		{g.seen.kinds[matrix.VerdictError], "error", "no answer, see the note"},
 		{g.seen.missing, "–", "planned, not run"},
-		{g.seen.control, "(control)", "a plain watch that kqual added to compare with"},
+		{g.seen.control, controlMark, "a plain watch that kqual added to compare with"},
 		{g.seen.unmet, unmetMark, "not what the matrix expects"},
 	} {
 		if l.show {
@@ -232,7 +232,11 @@ func (g *grid) legend(s matrix.Sampling) [][2]string {
 	return out
 }
 
-const unmetMark = "✗"
+// unmetMark and controlMark stand beside what they are about.
+const (
+	unmetMark   = "✗"
+	controlMark = "(control)"
+)
 
 // share shows a number of [0, 1] that somebody wrote down: 95 %.
 func share(x float64) string {

@@ -43,14 +43,40 @@ type (
 		// Pressure has extra groups, stale opens and trials of every block of an
 		// affected plain watch.
 		Pressure [][3]int `json:"pressure"`
+		// Rates and Natural are chart points of watches by number, Times of kinds
+		// of cells.
+		Rates   map[int][]htmlRate `json:"rates"`
+		Natural map[int][]htmlRate `json:"natural"`
+		Times   []htmlTimes        `json:"times"`
+	}
+	htmlRate struct {
+		Kernel int     `json:"k"`
+		Count  int     `json:"n"`
+		Of     int     `json:"of"`
+		Lo     float64 `json:"lo"`
+		Hi     float64 `json:"hi"`
+	}
+	htmlTimes struct {
+		Name   string     `json:"name"`
+		Points []htmlTime `json:"points"`
+	}
+	htmlTime struct {
+		Kernel int           `json:"k"`
+		Min    time.Duration `json:"min"`
+		Median time.Duration `json:"med"`
+		Max    time.Duration `json:"max"`
 	}
 	htmlKernel struct {
 		Name    string        `json:"name"`
 		Release string        `json:"release"`
 		About   [][2]string   `json:"about"`
 		Boot    time.Duration `json:"boot"`
-		Log     string        `json:"log,omitempty"`
-		Tail    string        `json:"tail,omitempty"`
+		Logs    []htmlLog     `json:"logs"`
+	}
+	htmlLog struct {
+		Path string `json:"path"`
+		URL  string `json:"url,omitempty"`
+		Tail string `json:"tail,omitempty"`
 	}
 	htmlPlace struct {
 		Filesystem string `json:"fs"`
@@ -87,6 +113,7 @@ type (
 		Events    []string      `json:"ev,omitempty"`
 		OrderWhy  string        `json:"or,omitempty"`
 		Command   string        `json:"cmd,omitempty"`
+		Log       int           `json:"l"` // index of htmlKernel.Logs, -1 where there is none
 	}
 )
 
@@ -101,6 +128,7 @@ var findingTitles = []struct {
 	{matrix.FindingContradiction, "Contradictions"},
 	{matrix.FindingMitigation, "Mitigations, the best first"},
 	{matrix.FindingClean, "Clean"},
+	{matrix.FindingNatural, "Nothing stale at the natural rate"},
 	{matrix.FindingBackport, "Backports"},
 	{matrix.FindingConfidence, "Confidence"},
 	{matrix.FindingNoAnswer, "No answer"},
@@ -199,15 +227,24 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 	d := htmlData{
 		Confidence: share(r.Sampling.Confidence), Counts: countNames, Kernels: []htmlKernel{}, Places: []htmlPlace{},
 		Watches: []htmlWatch{}, Cells: make([]htmlCell, 0, len(r.Cells)+len(r.Missing)), Pressure: [][3]int{},
+		Rates: map[int][]htmlRate{}, Natural: map[int][]htmlRate{}, Times: r.htmlTimes(),
 	}
 	kernels, places, watches := map[string]int{}, map[[2]string]int{}, map[string]int{}
 	for i, w := range r.Watches {
 		watches[w.Name] = i
 		d.Watches = append(d.Watches, htmlWatch{Printable(w.Name), w.Plain})
+		if natural := r.htmlRates(w.Name, true); len(natural) > 0 {
+			d.Natural[i] = natural
+		}
+		if rates := r.htmlRates(w.Name, false); len(rates) > 0 && (w.Plain || len(d.Natural[i]) > 0) {
+			d.Rates[i] = rates
+		}
 	}
+	cells := r.evidence()
+	logs := logs(cells)
 	for i, k := range r.Kernels {
 		kernels[k.Kernel] = i
-		d.Kernels = append(d.Kernels, htmlKernelOf(k, o))
+		d.Kernels = append(d.Kernels, htmlKernelOf(k, logs[k.Kernel], o))
 	}
 	for i, b := range g.blocks {
 		places[[2]string{b.filesystem, b.scenario}] = i
@@ -220,7 +257,7 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 		}
 		d.Places = append(d.Places, p)
 	}
-	for _, e := range r.evidence() {
+	for _, e := range cells {
 		text := e.Text
 		switch e.Verdict.Kind { // the reason is long, and shown with the evidence
 		case matrix.VerdictInconclusive:
@@ -234,6 +271,7 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 			Count: e.Verdict.Count, Of: e.Verdict.Of, Lo: e.Verdict.Lo, Hi: e.Verdict.Hi,
 			Reason: Printable(reason(e.Cell)), Gate: string(e.Gate), GateText: Printable(e.GateText), Why: Printable(e.why),
 			Groups: e.groups(), Command: Printable(r.repeat(e.Cell)),
+			Log: slices.Index(logs[e.Kernel], e.log()),
 		}
 		for _, f := range e.Verdict.Footnotes {
 			c.Footnotes = append(c.Footnotes, Printable(explain(f)))
@@ -260,14 +298,35 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 	for _, c := range r.missing() {
 		d.Cells = append(d.Cells, htmlCell{
 			Kernel: kernels[c.Kernel], Place: places[[2]string{c.Filesystem, c.Scenario}], Watch: watches[c.Watch.Name],
-			Verdict: "missing", Text: "– not run", Gate: "planned, not run",
+			Verdict: "missing", Text: "– not run", Gate: "planned, not run", Log: -1,
+			Command: Printable(r.repeat(Cell{Kernel: c.Kernel, Filesystem: c.Filesystem, Scenario: c.Scenario, Watch: c.Watch.Name})),
 		})
 	}
 	return d
 }
 
-func htmlKernelOf(k matrix.KernelRun, o Options) htmlKernel {
-	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: [][2]string{}}
+func (r *Report) htmlRates(watch string, natural bool) []htmlRate {
+	var out []htmlRate
+	for _, c := range r.chartRates(watch, natural) {
+		out = append(out, htmlRate{c.kernel, c.Count, c.Of, c.Lo, c.Hi})
+	}
+	return out
+}
+
+func (r *Report) htmlTimes() []htmlTimes {
+	out := []htmlTimes{}
+	for _, d := range deciding {
+		times := htmlTimes{Name: d.name, Points: []htmlTime{}}
+		for _, c := range r.chartTimes(d.kinds) {
+			times.Points = append(times.Points, htmlTime{c.kernel, c.min, c.median, c.max})
+		}
+		out = append(out, times)
+	}
+	return out
+}
+
+func htmlKernelOf(k matrix.KernelRun, logs []string, o Options) htmlKernel {
+	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: [][2]string{}, Logs: []htmlLog{}}
 	p := k.Provenance
 	about := func(term, value string) {
 		if value != "" {
@@ -290,16 +349,18 @@ func htmlKernelOf(k matrix.KernelRun, o Options) htmlKernel {
 		about("booted", fmt.Sprintf("%s, %s, %s %s, clock %s, first record after %s, ended: %s",
 			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.CPUModel, b.Clocksource, seconds(b.FirstRecord), b.End))
 		out.Boot += b.FirstRecord
-		out.Log = cmp.Or(b.ConsoleLog, out.Log)
 	}
-	if out.Log != "" && o.Tail != nil {
-		var lines []string
-		for l := range strings.Lines(o.Tail(out.Log)) {
-			lines = append(lines, Printable(strings.TrimRight(l, "\r\n")))
+	for _, path := range logs {
+		log := htmlLog{Path: Printable(path), URL: o.link(path)}
+		if o.Tail != nil {
+			var lines []string
+			for l := range strings.Lines(o.Tail(path)) {
+				lines = append(lines, Printable(strings.TrimRight(l, "\r\n")))
+			}
+			log.Tail = strings.Join(lines, "\n")
 		}
-		out.Tail = strings.Join(lines, "\n")
+		out.Logs = append(out.Logs, log)
 	}
-	out.Log = Printable(out.Log)
 	return out
 }
 

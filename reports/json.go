@@ -14,26 +14,25 @@ import (
 func init() {
 	register(Format{
 		Name: "json", Doc: "everything, raw and derived; kqual report reads it",
-		Render: func(w io.Writer, r *Report, _ Options) error {
-			data, err := encode(r)
-			if err != nil {
-				return err
-			}
-			_, err = w.Write(data)
-			return err
-		},
+		Render: func(w io.Writer, r *Report, _ Options) error { return encodeTo(w, r) },
 	})
 }
 
 func encode(r *Report) ([]byte, error) {
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	err := encodeTo(&b, r)
+	return b.Bytes(), err
+}
+
+// encodeTo keeps no copy of its own: a large report takes tens of megabytes.
+func encodeTo(w io.Writer, r *Report) error {
+	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(r); err != nil {
-		return nil, fmt.Errorf("encode the report: %w", err)
+		return fmt.Errorf("encode the report: %w", err)
 	}
-	return b.Bytes(), nil
+	return nil
 }
 
 // Save writes the report to path; a crash leaves the old file or the new one.

@@ -2,6 +2,9 @@ package reports
 
 import "slices"
 
+// unbounded is wider than any line, in columns.
+const unbounded = 1 << 20
+
 // columnGap is the space between two columns of a terminal table, in columns.
 const columnGap = 2
 
@@ -31,7 +34,6 @@ func (c textCell) widest(w int) int {
 // layout finds widths for columns of cells so that a table fits into total
 // columns. ok is false where even the narrowest does not fit.
 func layout(columns [][]textCell, total int) (widths []int, ok bool) {
-	const unbounded = 1 << 20
 	at := func(col []textCell, w int) int {
 		most := 0
 		for _, c := range col {

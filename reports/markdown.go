@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -20,10 +19,13 @@ func init() {
 	register(Format{Name: "markdown", Doc: "GitHub-flavoured Markdown, with where every kernel came from", Render: renderMarkdown})
 }
 
-type markdown struct{ bytes.Buffer }
+type markdown struct {
+	bytes.Buffer
+	Options
+}
 
-func renderMarkdown(w io.Writer, r *Report, _ Options) error {
-	m := &markdown{}
+func renderMarkdown(w io.Writer, r *Report, o Options) error {
+	m := &markdown{Options: o}
 	g := r.arrange()
 	m.printf("# %s\n\n", md(r.Matrix.Name))
 	m.printf("**%s:** %s (exit %d)\n", gateWord(r), md(r.shortWhy()), r.Gate.Exit)
@@ -183,7 +185,9 @@ func (m *markdown) evidence(r *Report) {
 	}
 	m.printf("\n## Evidence\n")
 	kernel := ""
-	for i, e := range r.evidence() {
+	cells := r.evidence()
+	logs := logs(cells)
+	for i, e := range cells {
 		if i == maxEvidence {
 			m.printf("\n- and %d more; the html and csv formats have them all\n", len(r.Cells)-i)
 			break
@@ -194,8 +198,12 @@ func (m *markdown) evidence(r *Report) {
 			}
 			kernel = e.Kernel
 			m.printf("\n<details><summary>%s</summary>\n\n", mdTyped(Printable(kernel)))
-			if log := e.log(); log != "" {
-				m.printf("Console: %s\n\n", md(log))
+			var console []string
+			for _, log := range logs[kernel] {
+				console = append(console, m.log(log))
+			}
+			if len(console) > 0 {
+				m.printf("Console: %s\n\n", strings.Join(console, ", "))
 			}
 		}
 		n := e.counts()
@@ -206,9 +214,20 @@ func (m *markdown) evidence(r *Report) {
 		if o := e.order(); o != "" {
 			m.printf("; order %s", md(o))
 		}
+		if log := e.log(); len(logs[kernel]) > 1 && log != "" {
+			m.printf("; console %s", m.log(log))
+		}
 		m.printf("; again: <code>%s</code>\n", md(r.repeat(e.Cell)))
 	}
 	m.printf("\n</details>\n")
+}
+
+// log is the path of a log, with a link where there is something to link to.
+func (m *markdown) log(path string) string {
+	if url := m.link(path); url != "" {
+		return fmt.Sprintf("[%s](<%s>)", md(path), mdTyped(url))
+	}
+	return md(path)
 }
 
 func (m *markdown) howMeasured(r *Report) {
@@ -254,17 +273,17 @@ func md(s string) string {
 	for i, r := range runes {
 		switch {
 		case r == '_' && letter(i-1) && letter(i+1): // IN_DELETE is no emphasis
-		case slices.Contains([]rune("\\`*_[]|~$!#@"), r):
+		case strings.ContainsRune("\\`*_[]|~$!#@", r):
 			b.WriteByte('\\')
 		case r == ':' && i+1 < len(runes) && runes[i+1] == '/', r == '.' && i >= 3 && strings.EqualFold(string(runes[i-3:i]), "www"):
 			b.WriteByte('\\') // no autolink
 		}
-		b.WriteString(mdTyped(string(r)))
+		b.WriteRune(r)
 	}
-	return b.String()
+	return mdTyped(b.String())
 }
 
 // mdTyped keeps kqual's own words from being read as HTML.
-func mdTyped(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
-}
+func mdTyped(s string) string { return mdEntities.Replace(s) }
+
+var mdEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")

@@ -273,11 +273,7 @@ func watchesOf(in Input) []Watch {
 				continue
 			}
 			check := in.Catalog.Checks[w.Check]
-			info := Watch{Watch: w, Recognises: check.Recognises, Plain: w.Control, CheckDoc: check.Doc}
-			if plain := in.Catalog.EventSources[w.Source].IsPlain; plain != nil {
-				info.Plain = info.Plain || plain(w)
-			}
-			out = append(out, info)
+			out = append(out, Watch{Watch: w, Recognises: check.Recognises, Plain: in.Catalog.IsPlain(w), CheckDoc: check.Doc})
 		}
 	}
 	position := func(w Watch) int {

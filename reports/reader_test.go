@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 // pipe runs a reader on what a format renders; it is one of make test-browser.
-func pipe(t *testing.T, format string, command ...string) string {
+func pipe(t *testing.T, r *Report, format string, command ...string) string {
 	t.Helper()
 	if os.Getenv("KQUAL_BROWSER") != "1" {
 		t.Skip("KQUAL_BROWSER=1 needs " + command[0] + "; make test-browser has it")
@@ -19,7 +20,7 @@ func pipe(t *testing.T, format string, command ...string) string {
 		t.Fatal(err)
 	}
 	var in, out, stderr bytes.Buffer
-	if err := f.Render(&in, Build(synthetic()), Options{}); err != nil {
+	if err := f.Render(&in, r, Options{Link: someLogs}); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
@@ -32,7 +33,7 @@ func pipe(t *testing.T, format string, command ...string) string {
 
 func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 	for _, format := range []string{"markdown", "summary"} {
-		html := pipe(t, format, "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink")
+		html := pipe(t, Build(synthetic()), format, "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink")
 		if !strings.Contains(html, "<table>") {
 			t.Errorf("%s: no table", format)
 		}
@@ -40,6 +41,15 @@ func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 			if strings.Contains(html, bad) {
 				t.Errorf("%s: a name became markup: %s", format, bad)
 			}
+		}
+		worst := pipe(t, Build(hostile()), format, "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink")
+		for _, bad := range []string{"<script", "<img", "javascript:y\""} {
+			if strings.Contains(worst, bad) {
+				t.Errorf("%s: a hostile name became markup: %s", format, bad)
+			}
+		}
+		if format == "markdown" && strings.Count(html, `<a href="logs/broken%20%7C%20pipe.console.log">out/logs/broken | pipe.console.log</a>`) != 1 {
+			t.Error("no link to the console of the broken kernel")
 		}
 		// Every row has as many cells as its head, so no name broke out of its own.
 		for table := range strings.SplitSeq(html, "<table>") {
@@ -54,9 +64,37 @@ func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 }
 
 func TestXMLReaderTakesJUnitAndChart(t *testing.T) {
-	out := pipe(t, "junit", "xmllint", "--xpath", "concat(count(//testcase), ' ', count(//testcase/failure), ' ', count(//testcase/error), ' ', sum(//testsuite/@tests))", "-")
+	out := pipe(t, Build(synthetic()), "junit", "xmllint", "--xpath", "concat(count(//testcase), ' ', count(//testcase/failure), ' ', count(//testcase/error), ' ', sum(//testsuite/@tests))", "-")
 	if got := strings.TrimSpace(out); got != "72 4 14 72" {
 		t.Errorf("testcases, failures, errors, sum of tests: %s, want 72 4 14 72", got)
 	}
-	pipe(t, "svg", "xmllint", "--noout", "-")
+	pipe(t, Build(synthetic()), "svg", "xmllint", "--noout", "-")
+}
+
+// Perl's TAP::Parser is what prove reads tests with.
+func TestTAPReaderCountsTheCells(t *testing.T) {
+	const count = `
+		use TAP::Parser;
+		my $p = TAP::Parser->new({ tap => join('', <STDIN>) });
+		my ($yaml, $unknown) = (0, 0);
+		while (my $line = $p->next) { $yaml++ if $line->is_yaml; $unknown++ if $line->is_unknown }
+		print join(' ', $p->version, $p->tests_run, scalar $p->passed, scalar $p->failed, scalar $p->skipped, $yaml, $unknown, scalar $p->parse_errors);`
+	saved, err := Load(filepath.Join("testdata", "real.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		r    *Report
+		want string // version, tests, passed, failed, skipped, diagnostics, lines that are none, errors
+	}{
+		{"synthetic", Build(synthetic()), "13 72 54 18 0 18 0 0"},
+		{"interrupted", Build(interrupted()), "13 72 72 0 56 0 0 0"},
+		{"real", saved, "13 72 72 0 0 0 0 0"},
+		{"hostile", Build(hostile()), "13 3 1 2 1 2 0 0"},
+	} {
+		if got := pipe(t, c.r, "tap", "perl", "-e", count); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
 }

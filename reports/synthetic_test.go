@@ -1,7 +1,9 @@
 package reports
 
 import (
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"kqual/matrix"
@@ -213,4 +215,32 @@ func interrupted() Input {
 // hostileTail is a console that tries to leave its place.
 func hostileTail(log string) string {
 	return "[    0.000000] Linux version\r\n\x1b[2J</script><script>document.title='owned'</script>\n<!-- Kernel panic \xff ]]>\n"
+}
+
+// someLogs links to the logs whose names need escaping, and to no other.
+func someLogs(log string) string {
+	if !strings.Contains(log, " ") {
+		return ""
+	}
+	return (&url.URL{Path: strings.TrimPrefix(log, "out/")}).String()
+}
+
+// withNatural is the synthetic run with a natural scenario on two kernels: one
+// meets no stale open, the other five.
+func withNatural() Input {
+	in := synthetic()
+	in.Catalog.Scenarios = map[string]matrix.Scenario{"indelchurn": {Name: "indelchurn", Natural: true}}
+	for i, stale := range map[int]int{0: 0, 3: 5} { // debian-11 and v5.10-affected
+		run := &in.Runs[i]
+		run.Cells = append(run.Cells, matrix.CellRun{
+			Cell:    matrix.Cell{Kernel: run.Kernel, Filesystem: "tmpfs", Scenario: "indelchurn", Watch: plainIN},
+			Outcome: measured(matrix.Counts{Trials: 20000}, matrix.StopNatural),
+		})
+		o := run.Cells[len(run.Cells)-1].Outcome
+		o.Counts.Stale = stale
+		for k := range stale {
+			o.Blocks[k].Stale = 1
+		}
+	}
+	return in
 }

@@ -43,7 +43,10 @@ type terminal struct {
 }
 
 func renderTerminal(w io.Writer, r *Report, o Options) error {
-	if o.Width <= 0 {
+	switch {
+	case o.Wide:
+		o.Width = unbounded
+	case o.Width <= 0:
 		o.Width = DefaultWidth
 	}
 	t := &terminal{Options: o}
@@ -94,12 +97,15 @@ func headline(r *Report) string {
 }
 
 func (t *terminal) block(b block) error {
+	if t.Wide {
+		return t.wideBlock(b)
+	}
 	columns := make([][]textCell, 1+len(b.columns))
 	columns[0] = []textCell{{{units: []unit{{"kernel"}}, style: styleBold}}}
 	for i, c := range b.columns {
 		head := textCell{{units: nameUnits(Printable(c.watch)), style: styleBold}}
 		if c.control {
-			head = append(head, paragraph{units: []unit{{"(control)"}}, style: styleDim})
+			head = append(head, paragraph{units: []unit{{controlMark}}, style: styleDim})
 		}
 		columns[i+1] = []textCell{head}
 	}
@@ -118,11 +124,36 @@ func (t *terminal) block(b block) error {
 		if i > 0 {
 			t.line("")
 		}
-		if err := t.table(columns, numbers, widths[i]); err != nil {
+		if err := t.table(columns, numbers, widths[i], tw.On); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// wideBlock prints a block with a line per kernel and every name whole.
+func (t *terminal) wideBlock(b block) error {
+	cell := func(text, style string) textCell { return textCell{{units: []unit{{text}}, style: style}} }
+	columns := [][]textCell{{cell("kernel", styleBold)}, {cell("release", styleBold)}}
+	for _, c := range b.columns {
+		head := Printable(c.watch)
+		if c.control {
+			head += " " + controlMark
+		}
+		columns = append(columns, []textCell{cell(head, styleBold)})
+	}
+	for _, rw := range b.rows {
+		columns[0] = append(columns[0], cell(Printable(rw.kernel), ""))
+		columns[1] = append(columns[1], cell(Printable(rw.release), styleDim))
+		for i, e := range rw.entries {
+			columns[i+2] = append(columns[i+2], e.textCell())
+		}
+	}
+	numbers, widths := make([]int, len(columns)), make([]int, len(columns))
+	for i := range columns {
+		numbers[i], widths[i] = i, unbounded
+	}
+	return t.table(columns, numbers, widths, tw.Off)
 }
 
 func (e entry) textCell() textCell {
@@ -144,7 +175,7 @@ func (e entry) textCell() textCell {
 
 // table prints some of the columns; all cells are wrapped here, so that
 // tablewriter has nothing to decide.
-func (t *terminal) table(columns [][]textCell, numbers, widths []int) error {
+func (t *terminal) table(columns [][]textCell, numbers, widths []int, ruled tw.State) error {
 	cellsOf := func(rowNumber int) []string {
 		var out []string
 		for i, n := range numbers {
@@ -174,7 +205,7 @@ func (t *terminal) table(columns [][]textCell, numbers, widths []int) error {
 			Borders: tw.BorderNone,
 			Symbols: tw.NewSymbols(tw.StyleLight),
 			Settings: tw.Settings{
-				Separators: tw.Separators{BetweenRows: tw.On, BetweenColumns: tw.Off, ShowHeader: tw.On},
+				Separators: tw.Separators{BetweenRows: ruled, BetweenColumns: tw.Off, ShowHeader: tw.On},
 				Lines:      tw.Lines{ShowTop: tw.Off, ShowBottom: tw.Off, ShowHeaderLine: tw.On},
 			},
 		})),

@@ -128,6 +128,7 @@ type bootPlan struct {
 // measured again for what is to be compared with it.
 func planBoot(kr *matrix.KernelRun) *bootPlan {
 	p := &bootPlan{running: -1}
+	cat := matrix.Catalog{EventSources: guest.EventSources()}
 	type place struct{ filesystem, scenario, source string }
 	needs, has := map[place]bool{}, map[place]bool{}
 	at := func(c matrix.Cell) place { return place{c.Filesystem, c.Scenario, c.Watch.Source} }
@@ -137,7 +138,7 @@ func planBoot(kr *matrix.KernelRun) *bootPlan {
 				continue
 			}
 			p.cells, p.slots = append(p.cells, c.Cell), append(p.slots, i)
-			if plainWatch(c.Cell.Watch) {
+			if cat.IsPlain(c.Cell.Watch) {
 				has[at(c.Cell)] = true
 			} else {
 				needs[at(c.Cell)] = true
@@ -146,7 +147,7 @@ func planBoot(kr *matrix.KernelRun) *bootPlan {
 	}
 	var repeats []matrix.Cell
 	for _, c := range kr.Cells {
-		if pl := at(c.Cell); needs[pl] && !has[pl] && c.Outcome != nil && plainWatch(c.Cell.Watch) {
+		if pl := at(c.Cell); needs[pl] && !has[pl] && c.Outcome != nil && cat.IsPlain(c.Cell.Watch) {
 			repeats = append(repeats, c.Cell)
 			has[pl] = true
 		}
@@ -154,11 +155,6 @@ func planBoot(kr *matrix.KernelRun) *bootPlan {
 	p.cells = slices.Concat(repeats, p.cells)
 	p.slots = slices.Concat(slices.Repeat([]int{-1}, len(repeats)), p.slots)
 	return p
-}
-
-func plainWatch(w matrix.Watch) bool {
-	plain := guest.EventSources()[w.Source].IsPlain
-	return w.Control || plain != nil && plain(w)
 }
 
 // record files one record of the guest under its kernel.

@@ -80,8 +80,8 @@ func registered() []section {
 	}
 	return []section{
 		listed("sources", "kernels:", cat.KernelSources, func(s matrix.KernelSource) string { return s.Doc }),
-		{Kind: "patches", Where: "build: {patches:}", Items: recipes(kernels.Patches())},
-		{Kind: "configs", Where: "build: {config:}", Items: recipes(kernels.Configs())},
+		listed("patches", "build: {patches:}", kernels.Patches(), itself),
+		listed("configs", "build: {config:}", kernels.Configs(), itself),
 		listed("filesystems", "filesystems:", cat.Filesystems, func(f matrix.Filesystem) string { return f.Doc }),
 		listed("scenarios", "scenarios:", cat.Scenarios, func(s matrix.Scenario) string { return s.Doc }),
 		events,
@@ -98,13 +98,7 @@ func listed[T any](kind, where string, registry map[string]T, doc func(T) string
 	return s
 }
 
-func recipes(docs map[string]string) []item {
-	var items []item
-	for _, name := range slices.Sorted(maps.Keys(docs)) {
-		items = append(items, item{name, docs[name]})
-	}
-	return items
-}
+func itself(doc string) string { return doc }
 
 // printSections lays the sections out in so many columns.
 func printSections(sections []section, width int) string {

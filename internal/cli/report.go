@@ -17,7 +17,7 @@ import (
 func (a *app) reportCommand() *cobra.Command {
 	var format string
 	var outputs []string
-	var asJSON, diff bool
+	var asJSON, diff, wide bool
 	cmd := &cobra.Command{
 		Use:   "report [FILE | --diff OLD NEW]",
 		Short: "Render saved results again, in any format",
@@ -42,8 +42,8 @@ Formats: ` + formatList(),
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if diff {
-				if len(outputs) > 0 || cmd.Flags().Changed("format") {
-					return usage(errors.New("--diff: prints text, or JSON with --json; leave out -o and --format"))
+				if len(outputs) > 0 || wide || cmd.Flags().Changed("format") {
+					return usage(errors.New("--diff: prints text, or JSON with --json; leave out -o, --format and --wide"))
 				}
 				return a.diff(args[0], args[1], asJSON)
 			}
@@ -51,7 +51,7 @@ Formats: ` + formatList(),
 			if len(args) == 1 {
 				path = args[0]
 			}
-			out, err := parseOutputs(outputs)
+			out, err := parseOutputs(outputs, "")
 			if err != nil {
 				return err
 			}
@@ -66,12 +66,15 @@ Formats: ` + formatList(),
 				}
 				out = append(out, output{format: f, path: "-"})
 			}
+			if err := checkWide(wide, out); err != nil {
+				return err
+			}
 			r, err := loadReport(path)
 			if err != nil {
 				return err
 			}
 			for _, o := range out {
-				o.logs = filepath.Join(filepath.Dir(path), logsName)
+				o.wide, o.logs = wide, filepath.Join(filepath.Dir(path), logsName)
 				if err := o.write(a.Out, r); err != nil {
 					return err
 				}
@@ -82,6 +85,7 @@ Formats: ` + formatList(),
 	cmd.Flags().StringVar(&format, "format", "terminal", "`FORMAT` for standard output: "+strings.Join(reports.FormatNames(), ", "))
 	cmd.Flags().StringArrayVarP(&outputs, "output", "o", nil, outputHelp)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the same as --format json")
+	cmd.Flags().BoolVar(&wide, "wide", false, wideHelp)
 	cmd.Flags().BoolVar(&diff, "diff", false, "compare two saved results: OLD NEW")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(reports.FormatNames(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd

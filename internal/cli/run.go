@@ -32,6 +32,7 @@ type runOptions struct {
 	outputs []string
 	dir     string
 	asJSON  bool
+	wide    bool
 	accel   string
 	jobs    int
 	resume  bool
@@ -58,6 +59,7 @@ a second one kills kqual and its virtual machines at once.
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, outputHelp)
 	f.StringVar(&o.dir, "out", defaultOut, "`DIR` for results.json, report.md and logs/")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON on standard output instead of the table")
+	f.BoolVar(&o.wide, "wide", false, wideHelp)
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg (default: what the matrix says)")
 	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out: measure only cells without an answer")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "virtual machines at a time (default: what the host's CPUs allow)")
@@ -72,9 +74,14 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	outputs, err := parseOutputs(o.outputs)
+	outputs, err := parseOutputs(o.outputs, o.dir)
 	if err != nil {
 		return err
+	}
+	if o.asJSON {
+		if err := checkWide(o.wide, outputs); err != nil {
+			return err
+		}
 	}
 	spec, plan, err := o.plan(ctx, a)
 	if err != nil {
@@ -160,6 +167,7 @@ func (a *app) publish(r *reports.Report, o runOptions, outputs []output) error {
 	outputs = append(outputs, output{format: markdown, path: filepath.Join(o.dir, markdownName)}, output{format: onScreen, path: "-"})
 	var failed []error
 	for _, out := range outputs {
+		out.wide = o.wide
 		failed = append(failed, out.write(a.Out, r))
 	}
 	return errors.Join(failed...)

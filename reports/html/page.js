@@ -149,8 +149,9 @@
     if (c.o) body.append(el("h3", {}, "Order witness"), list([["order", c.o], ["events as read", (c.ev || []).join(" ")], ["reason", c.or]]));
     body.append(el("h3", {}, "Provenance"), list(k.about));
     body.append(el("h3", {}, "Run just this cell again"), el("pre", { tabindex: "0" }, c.cmd || ""));
-    if (k.log) body.append(el("h3", {}, "Console"), list([["log", k.log]]));
-    if (k.tail) body.append(el("pre", { tabindex: "0", "aria-label": "the end of the console" }, k.tail));
+    const log = k.logs[c.l];
+    if (log) body.append(el("h3", {}, "Console"), el("p", {}, log.url ? el("a", { href: log.url }, log.path) : log.path));
+    if (log && log.tail) body.append(el("pre", { tabindex: "0", "aria-label": "the end of the console" }, log.tail));
     $("evidence").showModal();
     body.scrollTop = 0;
   }
@@ -158,30 +159,70 @@
 
   // Charts. Each has its numbers in the table above; the label says what it shows.
   const figure = (title, note, node) => $("charts").append(el("figure", {}, el("figcaption", {}, title), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, node), el("p", { class: "hint" }, note)));
-  function frame(n, label) {
-    const width = Math.max(640, 60 + n * 34), height = 300, bottom = 200;
-    const s = svg("svg", { width, height, role: "img", "aria-label": label });
+  // n kernels across and a legend of so many entries; the last name needs room.
+  function frame(n, label, legend = 3) {
+    const width = Math.max(640, 60 + n * 34, 70 + legend * 170), height = 300, bottom = 200;
+    const s = svg("svg", { width: width + 100, height, role: "img", "aria-label": label });
     return { s, width, bottom, x: (i) => 60 + (i + .5) * ((width - 70) / n) };
   }
   function names(f) {
     D.kernels.forEach((k, i) => f.s.append(svg("text", { x: f.x(i), y: f.bottom + 14, transform: "rotate(35 " + f.x(i) + " " + (f.bottom + 14) + ")" }, k.name.length > 20 ? k.name.slice(0, 19) + "…" : k.name)));
   }
+  // A value with its interval: filled, open where natural, and a triangle that
+  // points down where nothing was seen and hi is an upper limit.
+  function mark(f, n, x, y, p, open) {
+    const look = { class: "s" + n + (open ? " open" : "") };
+    if (p.n === 0 && y.log) {
+      const top = y(p.hi);
+      f.s.append(svg("polygon", { ...look, points: [x - 4, top, x + 4, top, x, top + 8].join(" ") }));
+      return;
+    }
+    f.s.append(svg("line", { class: "s" + n, x1: x, x2: x, y1: y(p.lo), y2: y(p.hi), "stroke-width": 2 }), svg("circle", { ...look, cx: x, cy: y(p.n / p.of), r: 4 }));
+  }
+  function ruler(f, y, values, text) {
+    for (const v of values) f.s.append(svg("line", { class: "axis", x1: 50, x2: f.width, y1: y(v), y2: y(v) }), svg("text", { x: 4, y: y(v) + 4 }, text(v)));
+  }
+  // logScale spans whole decades; what lies below them is drawn at their end.
+  function logScale(f, lowest, highest) {
+    const from = Math.floor(Math.log10(lowest) + 1e-9), to = Math.max(Math.ceil(Math.log10(highest) - 1e-9), from + 1);
+    const y = (v) => f.bottom - Math.max(0, (Math.log10(v) - from) / (to - from)) * (f.bottom - 20);
+    y.log = true;
+    y.decades = [];
+    for (let e = from; e <= to; e++) y.decades.push(+("1e" + e));
+    return y;
+  }
+  const shift = (n, of) => (n - (of - 1) / 2) * 6;
   (() => {
-    const f = frame(D.kernels.length, "Rate of unnoticed stale opens by kernel, oldest first, with intervals");
+    const shown = D.watches.map((_, w) => w).filter((w) => D.watches[w].plain && D.rates[w]).slice(0, 6);
+    const f = frame(D.kernels.length, "Rate of unnoticed stale opens by kernel, oldest first, with intervals", shown.length);
     const y = (r) => f.bottom - r * (f.bottom - 20);
-    for (const r of [0, .5, 1]) f.s.append(svg("line", { class: "axis", x1: 50, x2: f.width, y1: y(r), y2: y(r) }), svg("text", { x: 4, y: y(r) + 4 }, pct(r)));
-    const shown = D.watches.map((w, i) => i).filter((w) => D.watches[w].plain).slice(0, 6);
+    ruler(f, y, [0, .5, 1], pct);
     shown.forEach((w, n) => {
-      D.kernels.forEach((_, k) => {
-        const best = D.cells.filter((c) => c.k === k && c.w === w && c.of && ["affected", "clean", "holds"].includes(c.v)).sort((a, b) => b.n / b.of - a.n / a.of)[0];
-        if (!best) return;
-        const x = f.x(k) + (n - (shown.length - 1) / 2) * 6;
-        f.s.append(svg("line", { class: "s" + n, x1: x, x2: x, y1: y(best.lo), y2: y(best.hi), "stroke-width": 2 }), svg("circle", { class: "s" + n, cx: x, cy: y(best.n / best.of), r: 4 }));
-      });
+      for (const p of D.rates[w]) mark(f, n, f.x(p.k) + shift(n, shown.length), y, p);
       f.s.append(svg("circle", { class: "s" + n, cx: 70 + n * 170, cy: 288, r: 4 }), svg("text", { x: 80 + n * 170, y: 292 }, D.watches[w].name));
     });
     names(f);
     figure("Stale rate by kernel, plain watches", "The worst place of each kernel; kernels by version; bars are " + D.confidence + " intervals of the trials that count.", f.s);
+  })();
+  (() => {
+    const title = "Natural beside amplified";
+    const shown = Object.keys(D.natural).slice(0, 6).map(Number);
+    if (!shown.length) {
+      $("charts").append(el("p", { class: "hint" }, title + ": no scenario of this run is natural; indelchurn and inotify11 are."));
+      return;
+    }
+    const f = frame(D.kernels.length, "Stale opens per trial by kernel, natural and amplified, logarithmic", shown.length);
+    const both = shown.flatMap((w) => (D.rates[w] || []).concat(D.natural[w]));
+    const y = logScale(f, Math.max(1e-9, Math.min(...both.map((p) => (p.n ? Math.max(p.lo, p.n / p.of / 10) : p.hi)))), 1);
+    ruler(f, y, y.decades, pct);
+    shown.forEach((w, n) => {
+      const x = (p) => f.x(p.k) + shift(n, shown.length);
+      for (const p of D.rates[w] || []) mark(f, n, x(p) - 3, y, p);
+      for (const p of D.natural[w]) mark(f, n, x(p) + 3, y, p, true);
+      f.s.append(svg("circle", { class: "s" + n, cx: 70 + n * 170, cy: 288, r: 4 }), svg("text", { x: 80 + n * 170, y: 292 }, D.watches[w].name));
+    });
+    names(f);
+    figure(title, "Filled: amplified, of the trials that count. Open: natural, of all trials, what an unmodified application meets. A triangle that points down: none stale, and its base is the upper limit at " + D.confidence + ".", f.s);
   })();
   (() => {
     const points = D.pressure;
@@ -193,7 +234,23 @@
     uniq(points.map((p) => p[0])).forEach((g) => s.append(svg("text", { x: x(g) - 6, y: 228 }, g)));
     points.forEach((p) => s.append(svg("circle", { class: "s0", cx: x(p[0]), cy: y(p[1] / p[2]), r: 4, "fill-opacity": .5 })));
     s.append(svg("text", { x: 250, y: 250 }, "extra groups (0 is natural)"));
-    figure("Natural against amplified", "Stale opens per trial in every block of an affected plain watch; 0 extra groups is what an unmodified application meets" + (points.some((p) => p[0] === 0) ? "." : ": this run has no such block."), s);
+    figure("What extra groups do", "Stale opens per trial in every block of an affected plain watch; 0 extra groups is what an unmodified application meets" + (points.some((p) => p[0] === 0) ? "." : ": this run has no such block."), s);
+  })();
+  (() => {
+    const all = D.times.flatMap((t) => t.points);
+    if (!all.length) return;
+    const f = frame(D.kernels.length, "Time to a decision by kernel: median of the cells, shortest to longest, logarithmic");
+    const y = logScale(f, Math.min(...all.map((p) => p.min)), Math.max(...all.map((p) => p.max)));
+    ruler(f, y, y.decades, secs);
+    D.times.forEach((t, n) => {
+      for (const p of t.points) {
+        const x = f.x(p.k) + shift(n, D.times.length);
+        f.s.append(svg("line", { class: "s" + n, x1: x, x2: x, y1: y(p.min), y2: y(p.max), "stroke-width": 2 }), svg("circle", { class: "s" + n, cx: x, cy: y(p.med), r: 4 }));
+      }
+      f.s.append(svg("circle", { class: "s" + n, cx: 70 + n * 170, cy: 288, r: 4 }), svg("text", { x: 80 + n * 170, y: 292 }, t.name));
+    });
+    names(f);
+    figure("Time to decision", "Set-up and trials of a cell: median over the kernel's cells of that kind, and from the shortest to the longest. Trials stop as soon as the evidence is in.", f.s);
   })();
   (() => {
     const f = frame(D.kernels.length, "Guest time per kernel: boot, set-up and trials");
@@ -207,7 +264,7 @@
     });
     ["boot", "set-up", "trials"].forEach((t, n) => f.s.append(svg("rect", { class: "s" + n, x: 66 + n * 120, y: 283, width: 10, height: 10 }), svg("text", { x: 82 + n * 120, y: 292 }, t)));
     names(f);
-    figure("Time to decision", "From the kernel's start to its last answer; trials stop as soon as the evidence is in.", f.s);
+    figure("Guest time by kernel", "From the kernel's start to its last answer.", f.s);
   })();
   filter();
   document.documentElement.dataset.ready = "yes";

@@ -3,8 +3,6 @@ package guest
 import (
 	"context"
 
-	"golang.org/x/sys/unix"
-
 	"kqual/matrix"
 )
 
@@ -25,8 +23,6 @@ func init() {
 		MakeImage: func(ctx context.Context, path string) error {
 			return mkfs(ctx, "mkfs.btrfs", "-q", "-f", "-d", "single", "-m", "single", path)
 		},
-		Mount: func(device, dir string) error {
-			return unix.Mount(device, dir, "btrfs", unix.MS_NOATIME|unix.MS_NOSUID|unix.MS_NODEV, "")
-		},
+		Mount: mountAs("btrfs", ""),
 	}
 }

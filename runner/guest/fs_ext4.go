@@ -2,11 +2,6 @@ package guest
 
 import (
 	"context"
-	"fmt"
-	"os/exec"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"kqual/matrix"
 )
@@ -35,22 +30,11 @@ func init() {
 		Type:      "ext4",
 		ImageSize: ext4Size,
 		MakeImage: makeExt4,
-		Mount: func(device, dir string) error {
-			return unix.Mount(device, dir, "ext4", unix.MS_NOATIME|unix.MS_NOSUID|unix.MS_NODEV, "")
-		},
+		Mount:     mountAs("ext4", ""),
 	}
 }
 
 func makeExt4(ctx context.Context, path string) error {
 	return mkfs(ctx, "mkfs.ext4", "-q", "-F", "-O", ext4Features,
 		"-E", "lazy_itable_init=0,lazy_journal_init=0", path)
-}
-
-// mkfs runs a program that makes a filesystem image.
-func mkfs(ctx context.Context, name string, args ...string) error {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

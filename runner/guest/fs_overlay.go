@@ -34,8 +34,7 @@ func mountOverlay(device, dir string) error {
 	if err := os.MkdirAll(layers, 0o755); err != nil {
 		return err
 	}
-	const flags = unix.MS_NOATIME | unix.MS_NOSUID | unix.MS_NODEV
-	if err := unix.Mount(device, layers, "ext4", flags, ""); err != nil {
+	if err := unix.Mount(device, layers, "ext4", mountFlags, ""); err != nil {
 		return fmt.Errorf("the ext4 below: %w", err)
 	}
 	for _, name := range []string{"/lower", "/upper", "/work"} {
@@ -43,6 +42,6 @@ func mountOverlay(device, dir string) error {
 			return err
 		}
 	}
-	return unix.Mount("overlay", dir, "overlay", flags,
+	return unix.Mount("overlay", dir, "overlay", mountFlags,
 		"lowerdir="+layers+"/lower,upperdir="+layers+"/upper,workdir="+layers+"/work")
 }

@@ -14,7 +14,7 @@ func init() {
 		},
 		Type: "tmpfs",
 		Mount: func(_, dir string) error {
-			return unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOATIME|unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
+			return unix.Mount("tmpfs", dir, "tmpfs", mountFlags, "mode=0755")
 		},
 	}
 }

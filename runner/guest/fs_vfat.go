@@ -3,8 +3,6 @@ package guest
 import (
 	"context"
 
-	"golang.org/x/sys/unix"
-
 	"kqual/matrix"
 )
 
@@ -22,8 +20,6 @@ func init() {
 		MakeImage: func(ctx context.Context, path string) error {
 			return mkfs(ctx, "mkfs.vfat", "-F", "16", path)
 		},
-		Mount: func(device, dir string) error {
-			return unix.Mount(device, dir, "vfat", unix.MS_NOATIME|unix.MS_NOSUID|unix.MS_NODEV, "codepage=437,iocharset=iso8859-1")
-		},
+		Mount: mountAs("vfat", "codepage=437,iocharset=iso8859-1"),
 	}
 }

@@ -3,8 +3,6 @@ package guest
 import (
 	"context"
 
-	"golang.org/x/sys/unix"
-
 	"kqual/matrix"
 )
 
@@ -23,8 +21,6 @@ func init() {
 		MakeImage: func(ctx context.Context, path string) error {
 			return mkfs(ctx, "mkfs.xfs", "-q", "-f", "-m", "bigtime=0,inobtcount=0", "-i", "nrext64=0", path)
 		},
-		Mount: func(device, dir string) error {
-			return unix.Mount(device, dir, "xfs", unix.MS_NOATIME|unix.MS_NOSUID|unix.MS_NODEV, "")
-		},
+		Mount: mountAs("xfs", ""),
 	}
 }

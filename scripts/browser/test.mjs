@@ -1,15 +1,15 @@
 // Drives the HTML report in headless Chromium.
 //
-//	node test.mjs REPORT.html LARGE.html SCREENSHOTS-DIR
+//	node test.mjs REPORT.html LARGE.html NATURAL.html SCREENSHOTS-DIR
 //
 // REPORT.html is the synthetic report of the Go tests, with hostile names;
-// LARGE.html has 300 kernels × 60 cells. Any failed check ends with exit 1.
+// LARGE.html has 300 kernels × 60 cells, NATURAL.html natural scenarios too. Any failed check ends with exit 1.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-const [small, large, shots] = process.argv.slice(2);
+const [small, large, natural, shots] = process.argv.slice(2);
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
@@ -82,6 +82,17 @@ const checks = {
     assert.equal(await p.title(), "synthetic <matrix>: FAIL");
     assert.deepEqual(p.problems, []);
   },
+  async "the evidence links to the console where there is one"() {
+    const p = await page(small);
+    await p.locator(".map button.error").first().click();
+    assert.equal(await p.locator("#evidence a").getAttribute("href"), "logs/broken%20%7C%20pipe.console.log");
+    assert.equal(await p.locator("#evidence a").innerText(), "out/logs/broken | pipe.console.log");
+    await accessible(p, "evidence with a link");
+    await p.keyboard.press("Escape");
+    await p.locator(".map button.clean").first().click();
+    assert.equal(await p.locator("#evidence a").count(), 0);
+    assert.match(await p.innerText("#evidence"), /out\/logs\/debian-11\.console\.log/);
+  },
   async "the map is one stop of Tab, and arrows move in it"() {
     const p = await page(small);
     assert.equal(await p.locator(".map button[tabindex='0']").count(), 1);
@@ -114,8 +125,24 @@ const checks = {
   },
   async "charts are drawn"() {
     const p = await page(small);
-    assert.equal(await p.locator("#charts svg[role=img]").count(), 3);
+    assert.equal(await p.locator("#charts svg[role=img]").count(), 4);
     assert.ok(await p.locator("#charts circle").count() > 10);
+    assert.match(await p.innerText("#charts"), /Natural beside amplified: no scenario of this run is natural/);
+  },
+  async "natural rates stand beside amplified ones, a zero as an upper limit"() {
+    const p = await page(natural);
+    assert.equal(await p.locator("#charts svg[role=img]").count(), 5);
+    const chart = p.locator("figure", { hasText: "Natural beside amplified" });
+    assert.equal(await chart.locator("circle.open").count(), 1); // v5.10-affected, 5 of 20000
+    assert.equal(await chart.locator("polygon.open").count(), 1); // debian-11, 0 of 20000
+    assert.equal(await chart.locator("polygon:not(.open)").count(), 2); // debian-11 and debian-12, amplified
+    const [low, high] = [await chart.locator("circle.open").getAttribute("cy"), await chart.locator("circle:not(.open)").first().getAttribute("cy")];
+    assert.ok(+low > +high, "the natural rate is drawn below the amplified one");
+    for (const v of await chart.locator("svg [y1]").evaluateAll((l) => l.flatMap((e) => [+e.getAttribute("y1"), +e.getAttribute("y2")]))) assert.ok(v >= 0 && v <= 200, "a bar leaves the chart: " + v);
+    await accessible(p, "natural");
+    await chart.screenshot({ path: shots + "/natural.png" });
+    await p.locator("figure", { hasText: "Time to decision" }).screenshot({ path: shots + "/times.png" });
+    assert.deepEqual(p.problems, []);
   },
   async "print has the whole map and no controls"() {
     const p = await page(small);
