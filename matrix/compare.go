@@ -37,6 +37,17 @@ type Difference struct {
 type Judged struct {
 	Cell    Cell
 	Verdict Verdict
+	Under   Conditions
+}
+
+// Conditions are what must be alike before two answers about a cell are
+// compared: what moves a rate beside the kernel. What is unknown is zero.
+type Conditions struct {
+	Accel    string `json:"accel,omitempty"`
+	CPUModel string `json:"cpu_model,omitempty"` // QEMU's
+	VCPUs    int    `json:"vcpus,omitempty"`
+	Tool     string `json:"tool,omitempty"`     // version of kqual, and so of its guest
+	Pressure int    `json:"pressure,omitempty"` // as the matrix has it
 }
 
 // Comparison is what Compare found.

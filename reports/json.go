@@ -15,7 +15,7 @@ func init() {
 	register(Format{
 		Name: "json", Doc: "everything, raw and derived; kqual report reads it",
 		Render: func(w io.Writer, r *Report, _ Options) error {
-			data, err := encode(r)
+			data, err := Encode(r)
 			if err != nil {
 				return err
 			}
@@ -25,7 +25,9 @@ func init() {
 	})
 }
 
-func encode(r *Report) ([]byte, error) {
+// Encode is the saved form of the report; Decode of it and Encode again give the
+// same bytes.
+func Encode(r *Report) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -38,7 +40,7 @@ func encode(r *Report) ([]byte, error) {
 
 // Save writes the report to path; a crash leaves the old file or the new one.
 func Save(path string, r *Report) error {
-	data, err := encode(r)
+	data, err := Encode(r)
 	if err != nil {
 		return err
 	}
@@ -52,14 +54,16 @@ func Load(path string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := decode(data)
+	r, err := Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return r, nil
 }
 
-func decode(data []byte) (*Report, error) {
+// Decode reads the saved form of a report and judges its raw part again, as Load
+// does.
+func Decode(data []byte) (*Report, error) {
 	r := &Report{}
 	if err := json.Unmarshal(data, r); err != nil || r.Schema != Schema {
 		return nil, refuse(data, err)
