@@ -82,7 +82,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	for _, c := range plan.NoControl {
 		a.say("kqual: warning: no cell of a control is selected: %s; nothing else shows what this host can see", reports.Printable(c))
 	}
-	unlock, err := claim(o.dir)
+	unlock, err := claim(o.dir, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", o.dir)))
 	if err != nil {
 		return err
 	}
@@ -94,36 +94,9 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 			return err
 		}
 	}
-	cache, err := openCache()
+	r, err := a.perform(ctx, job{spec: spec, plan: plan, dir: o.dir, accel: o.accel, jobs: o.jobs, known: known, before: before})
 	if err != nil {
 		return err
-	}
-
-	show := a.newProgress(plan.Cells())
-	c := &collector{
-		path: filepath.Join(o.dir, resultsName), show: show,
-		input: reports.Input{
-			Tool: tool(), State: reports.StateRunning, Started: time.Now(), Host: host(),
-			Spec: spec, Catalog: catalog(), Runs: pending(plan, known), Earlier: before,
-		},
-	}
-	stopWatching := context.AfterFunc(ctx, func() {
-		show.interrupted("kqual: interrupted: stopping, finished cells are kept; once more kills at once")
-	})
-	c.start()
-	runs, err := a.measure(ctx, runner.Config{
-		Plan: plan, Sampling: spec.Sampling, Cache: cache, CacheDir: cache.Dir(),
-		LogDir: filepath.Join(o.dir, logsName), Accel: o.accel, Jobs: o.jobs, Earlier: known, OnEvent: c.event,
-	})
-	stopWatching()
-	interrupted := ctx.Err() != nil
-	r, saveErr := c.finish(runs, err, interrupted)
-	show.close()
-	if err != nil && !interrupted {
-		return err
-	}
-	if saveErr != nil {
-		return saveErr
 	}
 	if err := a.publish(r, o, outputs); err != nil {
 		return err
@@ -132,6 +105,50 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 		return nil
 	}
 	return &exitError{code: r.Gate.Exit}
+}
+
+// job is a plan with where its results go.
+type job struct {
+	spec   *matrix.Spec
+	plan   *matrix.Plan
+	dir    string
+	accel  string // see runner.Config
+	jobs   int
+	known  []matrix.KernelRun // what need not be measured again
+	before time.Duration      // spent before it was resumed
+}
+
+// perform measures a plan into its directory, cell by cell, and returns the
+// report. An interruption is no error: the report says so.
+func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
+	cache, err := openCache()
+	if err != nil {
+		return nil, err
+	}
+	show := a.newProgress(j.plan.Cells())
+	c := &collector{
+		path: filepath.Join(j.dir, resultsName), show: show,
+		input: reports.Input{
+			Tool: tool(), State: reports.StateRunning, Started: time.Now(), Host: host(),
+			Spec: j.spec, Catalog: catalog(), Runs: pending(j.plan, j.known), Earlier: j.before,
+		},
+	}
+	stopWatching := context.AfterFunc(ctx, func() {
+		show.interrupted("kqual: interrupted: stopping, finished cells are kept; once more kills at once")
+	})
+	c.start()
+	runs, err := a.measure(ctx, runner.Config{
+		Plan: j.plan, Sampling: j.spec.Sampling, Cache: cache, CacheDir: cache.Dir(),
+		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Jobs: j.jobs, Earlier: j.known, OnEvent: c.event,
+	})
+	stopWatching()
+	interrupted := ctx.Err() != nil
+	r, saveErr := c.finish(runs, err, interrupted)
+	show.close()
+	if err != nil && !interrupted {
+		return nil, err
+	}
+	return r, saveErr
 }
 
 func (o runOptions) check() error {
@@ -168,18 +185,18 @@ func (a *app) publish(r *reports.Report, o runOptions, outputs []output) error {
 
 func tool() reports.Tool { return reports.Tool{Name: "kqual", Version: toolVersion()} }
 
-// claim makes the output directory and keeps other runs out of it.
-func claim(dir string) (unlock func(), err error) {
+// claim makes a directory and keeps other processes out of it: they get busy.
+func claim(dir string, busy error) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the output directory: %w", err)
+		return nil, fmt.Errorf("make the directory: %w", err)
 	}
 	l := flock.New(filepath.Join(dir, ".lock"))
 	ok, err := l.TryLock()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("lock the output directory: %w", err)
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	case !ok:
-		return nil, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", dir))
+		return nil, busy
 	}
 	return func() { _ = l.Unlock() }, nil
 }

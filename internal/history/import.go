@@ -117,7 +117,14 @@ func (im *importer) kernel(k matrix.KernelRun) {
 	p := k.Provenance
 	im.exec("INSERT INTO kernels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", im.run, k.Kernel, p.Source, p.Version, p.Arch, p.SHA256,
 		string(details), string(config), k.Machine.VCPUs, k.Machine.Memory, k.Machine.CPU, side, reason)
+	last := map[string]int{} // a boot carried over may name a log as one of tonight's does
 	for i, b := range k.Boots {
+		last[filepath.Base(b.ConsoleLog)] = i
+	}
+	for i, b := range k.Boots {
+		if last[filepath.Base(b.ConsoleLog)] != i {
+			b.ConsoleLog = ""
+		}
 		im.exec("INSERT INTO boots VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", im.run, k.Kernel, i, b.Accel, b.QEMU, b.Release, b.Clocksource,
 			b.CPUModel, b.CPUs, b.Image, int64(b.FirstRecord), int64(b.Total), int64(b.Cells), b.End, im.log(b.ConsoleLog))
 	}
