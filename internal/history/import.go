@@ -187,14 +187,26 @@ func (im *importer) cells(r *reports.Report) {
 		return
 	}
 	defer insert.Close()
+	find, err := im.tx.PrepareContext(im.ctx, "SELECT cell FROM names WHERE kernel = ? AND filesystem = ? AND scenario = ? AND watch = ?")
+	if err != nil {
+		im.err = err
+		return
+	}
+	defer find.Close()
 	for _, c := range r.Cells {
-		im.exec("INSERT OR IGNORE INTO names (kernel, filesystem, scenario, watch) VALUES (?,?,?,?)", c.Kernel, c.Filesystem, c.Scenario, c.Watch)
 		var cell int64
-		if im.err == nil {
-			im.err = im.tx.QueryRowContext(im.ctx, "SELECT cell FROM names WHERE kernel = ? AND filesystem = ? AND scenario = ? AND watch = ?",
-				c.Kernel, c.Filesystem, c.Scenario, c.Watch).Scan(&cell)
-		}
-		if im.err != nil {
+		name := []any{c.Kernel, c.Filesystem, c.Scenario, c.Watch}
+		switch err := find.QueryRowContext(im.ctx, name...).Scan(&cell); {
+		case errors.Is(err, sql.ErrNoRows):
+			res, err := im.tx.ExecContext(im.ctx, "INSERT INTO names (kernel, filesystem, scenario, watch) VALUES (?,?,?,?)", name...)
+			if err == nil {
+				cell, err = res.LastInsertId()
+			}
+			if im.err = err; err != nil {
+				return
+			}
+		case err != nil:
+			im.err = err
 			return
 		}
 		row := raw[c.ID()]
