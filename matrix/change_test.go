@@ -52,12 +52,21 @@ func TestALossOfCoverageIsNoPass(t *testing.T) {
 		after []Judged
 		want  int
 	}{
-		"nothing changed": {clean, ExitMet},
-		"inconclusive":    {[]Judged{judgedCell("a", VerdictInconclusive, 0, 10)}, ExitNoAnswer},
-		"gone":            {[]Judged{judgedCell("b", VerdictClean, 0, 10)}, ExitNoAnswer},
-		"affected":        {[]Judged{judgedCell("a", VerdictAffected, 3, 10)}, ExitUnmet},
+		"nothing changed":           {clean, ExitMet},
+		"inconclusive":              {[]Judged{judgedCell("a", VerdictInconclusive, 0, 10)}, ExitNoAnswer},
+		"gone":                      {[]Judged{judgedCell("b", VerdictClean, 0, 10)}, ExitNoAnswer},
+		"affected, to inconclusive": {nil, ExitNoAnswer},
+		"affected":                  {[]Judged{judgedCell("a", VerdictAffected, 3, 10)}, ExitUnmet},
 	} {
-		if got := Compare(clean, c.after, 0.05).Exit(); got != c.want {
+		before := clean
+		if c.after == nil { // losing sight of a regression is no improvement
+			before = []Judged{judgedCell("a", VerdictAffected, 9, 10)}
+			c.after = []Judged{judgedCell("a", VerdictInconclusive, 0, 1)}
+			if d := Compare(before, c.after, 0.05).Differences; d[0].Kind != DiffWorse {
+				t.Errorf("%s: %+v", name, d)
+			}
+		}
+		if got := Compare(before, c.after, 0.05).Exit(); got != c.want {
 			t.Errorf("%s: exit %d, want %d", name, got, c.want)
 		}
 	}

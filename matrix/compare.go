@@ -203,7 +203,7 @@ func (c *Comparison) sort() {
 // the loss of an answer.
 func changeKind(before, after VerdictKind) DiffKind {
 	switch b, a := before.worth(), after.worth(); {
-	case a < b:
+	case a < b || before.Firm() && !after.Firm():
 		return DiffWorse
 	case a > b:
 		return DiffBetter

@@ -294,3 +294,24 @@ func (db *DB) Kernels(ctx context.Context, id string) ([]matrix.KernelRun, error
 	}, `SELECT b.kernel, b.accel, b.qemu, b.release, b.cpu_model, b.cpus, b.ended FROM boots b JOIN runs r USING (run) WHERE r.id = ? ORDER BY b.kernel, b.boot`, id)
 	return out, err
 }
+
+// BootLog is the console log of one boot.
+type BootLog struct {
+	Kernel string `json:"kernel"`
+	Boot   int    `json:"boot"`
+	SHA256 string `json:"sha256"`
+	Size   int    `json:"size"` // bytes
+}
+
+// Logs lists the console logs of a run; those of one kernel unless it is "".
+func (db *DB) Logs(ctx context.Context, id, kernel string) ([]BootLog, error) {
+	out := []BootLog{}
+	err := db.each(ctx, func(scan func(...any) error) error {
+		var l BootLog
+		err := scan(&l.Kernel, &l.Boot, &l.SHA256, &l.Size)
+		out = append(out, l)
+		return err
+	}, `SELECT b.kernel, b.boot, l.sha256, l.size FROM runs r JOIN boots b USING (run) JOIN logs l ON l.sha256 = b.log
+		WHERE r.id = ? AND (? = '' OR b.kernel = ?) ORDER BY b.kernel, b.boot`, id, kernel, kernel)
+	return out, err
+}
