@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -137,6 +138,12 @@ func (a *app) refill(ctx context.Context, db *history.DB, state string) error {
 		if _, _, err := db.Import(ctx, r, history.Source{ID: id, Path: path, Logs: filepath.Join(filepath.Dir(path), logsName)}); err != nil {
 			return err
 		}
+		var night nightly.Night
+		if data, err := os.ReadFile(filepath.Join(nightly.Dir(state, id), nightly.NightName)); err == nil && json.Unmarshal(data, &night) == nil {
+			if err := db.SetNight(ctx, id, night.Baseline, night.Exit, night.Why, data); err != nil {
+				return err
+			}
+		}
 		n++
 	}
 	a.say("kqual: %s filed again from %s; tags are lost", count(n, "night"), filepath.Join(state, nightly.RunsDir))
@@ -212,6 +219,9 @@ func (a *app) finishNight(ctx context.Context, db *history.DB, o nightlyOptions,
 	var hook error
 	if o.onChange != "" && n.Changed() {
 		hook = a.tell(ctx, o.onChange, dir, n, data)
+	}
+	if err := db.SetNight(ctx, id, n.Baseline, n.Exit, n.Why, data); err != nil {
+		return err
 	}
 	if err := atomicfile.Write(filepath.Join(dir, nightly.NightName), data); err != nil {
 		return err

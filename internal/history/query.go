@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ type Run struct {
 	Tool     string         `json:"tool"` // version
 	Matrix   string         `json:"matrix"`
 	SHA256   string         `json:"matrix_sha256"`
-	Exit     int            `json:"exit"`
+	Exit     int            `json:"exit"` // of kqual nightly, or what the matrix expects
 	Why      string         `json:"why"`
 	Path     string         `json:"path"` // of the results when they were imported
 	Results  string         `json:"sha256"`
@@ -30,7 +31,8 @@ type Run struct {
 	Verdicts map[string]int `json:"verdicts"` // cells by verdict
 }
 
-const runColumns = `SELECT run, id, started, finished, state, tool_version, matrix_name, matrix_sha256, exit, why, path, sha256 FROM runs `
+const runColumns = `SELECT run, id, started, finished, state, tool_version, matrix_name, matrix_sha256,
+	coalesce(nights.exit, runs.exit), coalesce(nights.why, runs.why), path, sha256 FROM runs LEFT JOIN nights USING (run) `
 
 // NotFound says that the history has no such run, tag, cell or log.
 type NotFound struct{ What string }
@@ -97,27 +99,40 @@ func (db *DB) runs(ctx context.Context, tail string, args ...any) ([]Run, error)
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
-	for i := range out {
-		err := db.each(ctx, func(scan func(...any) error) error {
-			var kind string
-			var n int
-			err := scan(&kind, &n)
-			out[i].Verdicts[kind] = n
-			return err
-		}, "SELECT verdict, n FROM tallies WHERE run = ?", keys[i])
-		if err == nil {
-			err = db.each(ctx, func(scan func(...any) error) error {
-				var name string
-				err := scan(&name)
-				out[i].Tags = append(out[i].Tags, name)
-				return err
-			}, "SELECT name FROM tags WHERE run = ? ORDER BY name", keys[i])
-		}
-		if err != nil {
-			return nil, err
-		}
+	return out, db.details(ctx, out, keys)
+}
+
+// details adds verdicts and tags to the runs of the keys.
+func (db *DB) details(ctx context.Context, runs []Run, keys []int64) error {
+	if len(runs) == 0 {
+		return nil
 	}
-	return out, nil
+	at := map[int64]*Run{}
+	for i, k := range keys {
+		at[k] = &runs[i]
+	}
+	err := db.each(ctx, func(scan func(...any) error) error {
+		var key int64
+		var kind string
+		var n int
+		err := scan(&key, &kind, &n)
+		if r := at[key]; r != nil {
+			r.Verdicts[kind] = n
+		}
+		return err
+	}, "SELECT run, verdict, n FROM tallies WHERE run BETWEEN ? AND ?", slices.Min(keys), slices.Max(keys))
+	if err != nil {
+		return err
+	}
+	return db.each(ctx, func(scan func(...any) error) error {
+		var key int64
+		var name string
+		err := scan(&key, &name)
+		if r := at[key]; r != nil {
+			r.Tags = append(r.Tags, name)
+		}
+		return err
+	}, "SELECT run, name FROM tags ORDER BY name")
 }
 
 // each calls row for every row of a query.
@@ -173,6 +188,28 @@ func (db *DB) Log(ctx context.Context, sum string) ([]byte, error) {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
 	return unpack(packed)
+}
+
+// SetNight files what a night amounts to; changes is its night.json.
+func (db *DB) SetNight(ctx context.Context, id, baseline string, exit int, why string, changes []byte) error {
+	_, err := db.sql.ExecContext(ctx, "INSERT OR REPLACE INTO nights SELECT run, ?, ?, ?, ? FROM runs WHERE id = ?", baseline, exit, why, string(changes), id)
+	if err != nil {
+		return fmt.Errorf("write to the history: %w", err)
+	}
+	return nil
+}
+
+// Changes returns the night.json of a run; NotFound for one that kqual nightly
+// did not make.
+func (db *DB) Changes(ctx context.Context, id string) ([]byte, error) {
+	var text string
+	err := db.sql.QueryRowContext(ctx, "SELECT changes FROM nights JOIN runs USING (run) WHERE id = ?", id).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, &NotFound{"run " + id + " was not made by kqual nightly, or is not in the history"}
+	} else if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	return []byte(text), nil
 }
 
 // Tag gives a run a name that stays; a tag that exists moves.

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,8 @@ func WriteIndex(ctx context.Context, db *history.DB, state string) error {
 	return atomicfile.Write(filepath.Join(state, IndexName), page)
 }
 
-// Index renders the page of a state directory.
+// Index renders the page of a state directory. Where state is "", the nights are
+// served: each has a report, whether or not its directory is still there.
 func Index(ctx context.Context, db *history.DB, state string) ([]byte, error) {
 	runs, err := db.Runs(ctx, shownNights)
 	if err != nil {
@@ -48,6 +50,7 @@ func Index(ctx context.Context, db *history.DB, state string) ([]byte, error) {
 const shownNights = 400
 
 type page struct {
+	Served bool // links to pages that only a server has
 	Kinds  []matrix.VerdictKind
 	Months []month
 	Nights []night // the newest first
@@ -106,13 +109,12 @@ const (
 )
 
 func pageOf(state string, runs []history.Run) page {
-	p := page{Kinds: matrix.VerdictKinds()}
+	p := page{Served: state == "", Kinds: matrix.VerdictKinds()}
 	byDay := map[string]night{}
 	for _, r := range runs {
 		n := night{Run: r, Class: exitClass(r.Exit), Took: Age(r.Finished.Sub(r.Started)), When: r.Started.Format("2006-01-02 15:04")}
-		report := filepath.Join(Dir(state, r.ID), "report.html")
-		if _, err := os.Stat(report); err == nil && nightID.MatchString(r.ID) {
-			n.Link = RunsDir + "/" + r.ID + "/report.html"
+		if state == "" || hasReport(state, r.ID) {
+			n.Link = RunsDir + "/" + url.PathEscape(r.ID) + "/report.html"
 		}
 		for _, k := range p.Kinds {
 			n.Counts = append(n.Counts, r.Verdicts[string(k)])
@@ -130,6 +132,11 @@ func pageOf(state string, runs []history.Run) page {
 	}
 	p.Width = max(1, len(shown)) * barWidth
 	return p
+}
+
+func hasReport(state, id string) bool {
+	_, err := os.Stat(filepath.Join(Dir(state, id), "report.html"))
+	return err == nil && nightID.MatchString(id)
 }
 
 func barOf(i int, n night, kinds []matrix.VerdictKind) bar {
