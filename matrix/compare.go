@@ -15,8 +15,10 @@ type DiffKind string
 const (
 	DiffWorse      DiffKind = "worse"      // a firm answer turned bad, or was lost
 	DiffBetter     DiffKind = "better"     // a bad answer turned good, or one was gained
+	DiffFlapping   DiffKind = "flapping"   // the same image answered differently from night to night
 	DiffRate       DiffKind = "rate"       // the same verdict, at a rate that differs by more than chance
 	DiffChanged    DiffKind = "changed"    // another verdict, neither better nor worse
+	DiffUnlike     DiffKind = "unlike"     // other answers under other conditions: no conclusion
 	DiffGone       DiffKind = "gone"       // the old run has the cell, the new one has not
 	DiffAdded      DiffKind = "added"      // the new run has the cell, the old one has not
 	DiffProvenance DiffKind = "provenance" // the kernel that was booted is another one
@@ -27,6 +29,8 @@ type Difference struct {
 	Kind DiffKind `json:"kind"`
 	Cell string   `json:"cell,omitempty"` // ID; "" where it is about a kernel
 	Text string   `json:"text"`
+	// Change is what it means for somebody who qualifies a kernel.
+	Change Meaning `json:"change,omitempty"`
 	// P is the chance of a difference in rate at least this unlikely if nothing
 	// changed, corrected for the number of cells that were compared; only for
 	// DiffRate.
@@ -37,6 +41,7 @@ type Difference struct {
 type Judged struct {
 	Cell    Cell
 	Verdict Verdict
+	Under   Conditions
 }
 
 // Comparison is what Compare found.
@@ -45,16 +50,29 @@ type Comparison struct {
 	Common      int          `json:"common"` // cells that both runs have
 	Tested      int          `json:"tested"` // of these, pairs of rates that were compared
 	Alpha       float64      `json:"alpha"`  // chance of a false DiffRate anywhere in the comparison
+	// Unlike counts the cells that were measured under other conditions: their
+	// rates are not compared.
+	Unlike          int      `json:"unlike"`
+	StillAffected   []string `json:"still_affected"`   // cells, in both runs
+	NewKernels      []string `json:"new_kernels"`      // with a cell in the new run alone
+	VanishedKernels []string `json:"vanished_kernels"` // with a cell in the old run alone
 }
 
 // Compare says what changed from one run to another. alpha bounds the chance
 // that any rate is called changed while none is: the exact test of each cell is
 // corrected by Holm's method over all that are tested.
 //
+// Like is compared with like only: under other [Conditions] a rate is another
+// rate, and a zero no proof that something was fixed. What is proven under any
+// conditions is said all the same: a stale open, and the loss of an answer.
+//
 // A change of verdict is reported as it is: each verdict has its own confidence,
 // and a comparison must not hide that a gate would answer otherwise.
 func Compare(oldCells, newCells []Judged, alpha float64) Comparison {
-	out := Comparison{Alpha: alpha, Differences: []Difference{}}
+	out := Comparison{
+		Alpha: alpha, Differences: []Difference{}, StillAffected: []string{},
+		NewKernels: kernelsOnlyIn(newCells, oldCells), VanishedKernels: kernelsOnlyIn(oldCells, newCells),
+	}
 	was := map[string]Judged{}
 	for _, j := range oldCells {
 		was[j.Cell.ID()] = j
@@ -70,18 +88,32 @@ func Compare(oldCells, newCells []Judged, alpha float64) Comparison {
 		id := j.Cell.ID()
 		is[id] = true
 		before, ok := was[id]
-		switch o, n := before.Verdict, j.Verdict; {
+		o, n := before.Verdict, j.Verdict
+		alike := before.Under.Like(j.Under)
+		if ok {
+			out.Common++
+			if !alike {
+				out.Unlike++
+			}
+			if o.Kind == VerdictAffected && n.Kind == VerdictAffected {
+				out.StillAffected = append(out.StillAffected, id)
+			}
+		}
+		switch {
 		case !ok:
 			out.add(DiffAdded, id, VerdictText(n))
-		case natural(o, n):
+		case !alike && !provenAnyway(o.Kind, n.Kind):
+			if o.Kind != n.Kind {
+				out.add(DiffUnlike, id, fmt.Sprintf("%s → %s, but under %s", VerdictText(o), VerdictText(n), before.Under.changes(j.Under)))
+			}
+		case natural(o, n) && alike:
 			// A zero beside a few stale opens is chance until a test says otherwise.
-			out.Common++
 			pairs = append(pairs, pair{id, o, n, FisherExact(o.Count, o.Of, n.Count, n.Of)})
 		case o.Kind != n.Kind:
-			out.Common++
-			out.add(changeKind(o.Kind, n.Kind), id, VerdictText(o)+" → "+VerdictText(n))
+			out.Differences = append(out.Differences, Difference{
+				Kind: changeKind(o.Kind, n.Kind), Cell: id, Text: VerdictText(o) + " → " + VerdictText(n), Change: changeOf(o.Kind, n.Kind),
+			})
 		default:
-			out.Common++
 			if o.Of > 0 && n.Of > 0 && o.Kind == VerdictAffected {
 				pairs = append(pairs, pair{id, o, n, FisherExact(o.Count, o.Of, n.Count, n.Of)})
 			}
@@ -158,7 +190,7 @@ func (c *Comparison) add(kind DiffKind, id, text string) {
 
 // DiffKinds lists the kinds, the gravest first.
 func DiffKinds() []DiffKind {
-	return []DiffKind{DiffWorse, DiffBetter, DiffRate, DiffChanged, DiffGone, DiffAdded, DiffProvenance}
+	return []DiffKind{DiffWorse, DiffBetter, DiffFlapping, DiffRate, DiffChanged, DiffUnlike, DiffGone, DiffAdded, DiffProvenance}
 }
 
 func (c *Comparison) sort() {
@@ -170,19 +202,8 @@ func (c *Comparison) sort() {
 // changeKind orders two different verdicts: bad news is an affected cell and
 // the loss of an answer.
 func changeKind(before, after VerdictKind) DiffKind {
-	good := func(k VerdictKind) int {
-		switch k {
-		case VerdictClean, VerdictHolds:
-			return 3
-		case VerdictUnsupported, VerdictNatural:
-			return 2
-		case VerdictInconclusive, VerdictError:
-			return 1
-		}
-		return 0
-	}
-	switch b, a := good(before), good(after); {
-	case a < b:
+	switch b, a := before.worth(), after.worth(); {
+	case a < b || before.Firm() && !after.Firm():
 		return DiffWorse
 	case a > b:
 		return DiffBetter

@@ -71,6 +71,14 @@ type CellRun struct {
 	Splats []Splat `json:"splats,omitempty"`
 	// Ended are the failures of the boots that ended while this cell ran.
 	Ended []Failure `json:"ended,omitempty"`
+	// Evidence is where the outcome is from, if not from this run.
+	Evidence *Evidence `json:"evidence,omitempty"`
+}
+
+// Evidence names the run that measured a cell whose outcome is still good.
+type Evidence struct {
+	Run      string    `json:"run"`
+	Measured time.Time `json:"measured"` // when that run began
 }
 
 // KernelRun is everything that a run learned about one kernel.

@@ -62,9 +62,9 @@ func (m *markdown) trust(r *Report) {
 	lines, bad := trust(r)
 	for i, l := range lines {
 		if i < bad {
-			l = "**" + md(l) + "**"
+			l = "**" + EscapeMarkdown(l) + "**"
 		} else {
-			l = md(l)
+			l = EscapeMarkdown(l)
 		}
 		m.printf("\n> %s\n", l)
 	}
@@ -92,7 +92,7 @@ func (m *markdown) numbers(r *Report) error {
 			effect = fmt.Sprintf("%.2f", n.DesignEffect)
 		}
 		rows = append(rows, []string{
-			md(c.Kernel), md(c.Filesystem + "/" + c.Scenario + "/" + c.Watch),
+			EscapeMarkdown(c.Kernel), EscapeMarkdown(c.Filesystem + "/" + c.Scenario + "/" + c.Watch),
 			fmt.Sprint(n.Trials), fmt.Sprint(n.Blocks), fmt.Sprint(n.Groups),
 			fmt.Sprintf("%.1f %%", 100*n.Contested), fmt.Sprintf("%.1f %%", 100*n.Decisive),
 			effect, sensitivity, natural, fmt.Sprintf("%.0f", n.PerSecond), took(n.FirstStale), took(n.Decision),

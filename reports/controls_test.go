@@ -76,11 +76,11 @@ func TestAReportNamesTheControlsItLacks(t *testing.T) {
 
 func TestTheNaturalRateStandsBesideTheAmplifiedOne(t *testing.T) {
 	built := Build(withNatural())
-	data, err := encode(built)
+	data, err := Encode(built)
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := decode(data)
+	loaded, err := Decode(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,11 +110,11 @@ func TestTheNaturalRateStandsBesideTheAmplifiedOne(t *testing.T) {
 func TestLoadRefusesAControlThatIsNone(t *testing.T) {
 	r := Build(synthetic())
 	r.Controls[0].Verdict = nil
-	data, err := encode(r)
+	data, err := Encode(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := decode(data); err == nil || !strings.Contains(err.Error(), "a control must have") {
+	if _, err := Decode(data); err == nil || !strings.Contains(err.Error(), "a control must have") {
 		t.Errorf("got %v", err)
 	}
 }

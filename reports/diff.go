@@ -43,10 +43,26 @@ func (r *Report) side() DiffSide {
 
 func (r *Report) judged() []matrix.Judged {
 	out := make([]matrix.Judged, len(r.Cells))
+	under := r.conditions()
 	for i, c := range r.Cells {
 		out[i] = matrix.Judged{
 			Cell:    matrix.Cell{Kernel: c.Kernel, Filesystem: c.Filesystem, Scenario: c.Scenario, Watch: matrix.Watch{Name: c.Watch, Control: c.Control}},
-			Verdict: c.Verdict,
+			Verdict: c.Verdict, Under: under[c.ID()],
+		}
+	}
+	return out
+}
+
+// conditions are what each cell was measured under.
+func (r *Report) conditions() map[string]matrix.Conditions {
+	out := map[string]matrix.Conditions{}
+	for _, k := range r.Kernels {
+		for _, c := range k.Cells {
+			u := matrix.Conditions{VCPUs: k.Machine.VCPUs, Tool: r.Tool.Version, Pressure: r.Sampling.Pressure}
+			if c.Outcome != nil && c.Boot >= 0 && c.Boot < len(k.Boots) {
+				u.Accel, u.CPUModel = k.Boots[c.Boot].Accel, k.Boots[c.Boot].CPUModel
+			}
+			out[c.Cell.ID()] = u
 		}
 	}
 	return out
@@ -56,8 +72,10 @@ func (r *Report) judged() []matrix.Judged {
 var diffTitles = map[matrix.DiffKind]string{
 	matrix.DiffWorse:      "Worse",
 	matrix.DiffBetter:     "Better",
+	matrix.DiffFlapping:   "Flapping",
 	matrix.DiffRate:       "Another rate",
 	matrix.DiffChanged:    "Another verdict",
+	matrix.DiffUnlike:     "Not comparable",
 	matrix.DiffGone:       "No longer there",
 	matrix.DiffAdded:      "New",
 	matrix.DiffProvenance: "Another kernel or machine",
@@ -96,6 +114,9 @@ func (d Diff) Render(w io.Writer, o Options) error {
 		}
 		t.list(diffTitles[kind], items)
 	}
+	t.list("Still affected", d.StillAffected)
+	t.list("Kernels that vanished", d.VanishedKernels)
+	t.list("New kernels", d.NewKernels)
 	t.line("")
 	t.WriteString(Fill(d.Summary(), "", o.Width))
 	_, err := w.Write(t.Bytes())
@@ -111,9 +132,13 @@ func (d Diff) Summary() string {
 	if d.Common == 0 {
 		return "The two runs have no cell in common"
 	}
+	unlike := ""
+	if d.Unlike > 0 {
+		unlike = fmt.Sprintf("; %s measured under other conditions, of which no rate was compared", plural(d.Unlike, "cell"))
+	}
 	return fmt.Sprintf(
 		"%s in common: %d worse, %d better, %d otherwise; %s tested, %d changed (exact test, at most %s false ones in all)",
 		plural(d.Common, "cell"), n[matrix.DiffWorse], n[matrix.DiffBetter], n[matrix.DiffChanged],
 		plural(d.Tested, "rate"), n[matrix.DiffRate], share(d.Alpha),
-	)
+	) + unlike
 }

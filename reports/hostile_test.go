@@ -85,7 +85,7 @@ func TestHostileNamesStayTextInEveryFormat(t *testing.T) {
 			}
 		},
 		"json": func(t *testing.T, text string) {
-			again, err := decode([]byte(text))
+			again, err := Decode([]byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}

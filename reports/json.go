@@ -18,7 +18,9 @@ func init() {
 	})
 }
 
-func encode(r *Report) ([]byte, error) {
+// Encode is the saved form of the report; Decode of it and Encode again give the
+// same bytes.
+func Encode(r *Report) ([]byte, error) {
 	var b bytes.Buffer
 	err := encodeTo(&b, r)
 	return b.Bytes(), err
@@ -37,7 +39,7 @@ func encodeTo(w io.Writer, r *Report) error {
 
 // Save writes the report to path; a crash leaves the old file or the new one.
 func Save(path string, r *Report) error {
-	data, err := encode(r)
+	data, err := Encode(r)
 	if err != nil {
 		return err
 	}
@@ -51,14 +53,16 @@ func Load(path string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := decode(data)
+	r, err := Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return r, nil
 }
 
-func decode(data []byte) (*Report, error) {
+// Decode reads the saved form of a report and judges its raw part again, as Load
+// does.
+func Decode(data []byte) (*Report, error) {
 	r := &Report{}
 	if err := json.Unmarshal(data, r); err != nil || r.Schema != Schema {
 		return nil, refuse(data, err)

@@ -117,8 +117,8 @@ func TestMarkdownShowsHostileNamesAsTheyAre(t *testing.T) {
 		`back\slash`:       `back\\slash`,
 		"line\n| new cell": `line \| new cell`,
 	} {
-		if got := md(in); got != want {
-			t.Errorf("md(%q) = %q, want %q", in, got, want)
+		if got := EscapeMarkdown(in); got != want {
+			t.Errorf("EscapeMarkdown(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -27,11 +27,11 @@ type markdown struct {
 func renderMarkdown(w io.Writer, r *Report, o Options) error {
 	m := &markdown{Options: o}
 	g := r.arrange()
-	m.printf("# %s\n\n", md(r.Matrix.Name))
-	m.printf("**%s:** %s (exit %d)\n", gateWord(r), md(r.shortWhy()), r.Gate.Exit)
+	m.printf("# %s\n\n", EscapeMarkdown(r.Matrix.Name))
+	m.printf("**%s:** %s (exit %d)\n", gateWord(r), EscapeMarkdown(r.shortWhy()), r.Gate.Exit)
 	m.trust(r)
 	for _, b := range g.blocks {
-		m.printf("\n## %s/%s\n\n", md(b.filesystem), md(b.scenario))
+		m.printf("\n## %s/%s\n\n", EscapeMarkdown(b.filesystem), EscapeMarkdown(b.scenario))
 		if err := m.block(b); err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func renderMarkdown(w io.Writer, r *Report, o Options) error {
 		if i == 0 {
 			m.printf("\n## Notes\n\n")
 		}
-		m.printf("- %s %s\n", superscript([]int{i + 1}), md(n))
+		m.printf("- %s %s\n", superscript([]int{i + 1}), EscapeMarkdown(n))
 	}
 	m.list("Findings", findingTexts(r))
 	m.list("Not as expected", r.disagreements())
@@ -63,7 +63,7 @@ func (m *markdown) printf(format string, args ...any) { fmt.Fprintf(m, format, a
 func (m *markdown) block(b block) error {
 	head := []string{"kernel", "release"}
 	for _, c := range b.columns {
-		h := md(c.watch)
+		h := EscapeMarkdown(c.watch)
 		if c.control {
 			h += " (control)"
 		}
@@ -71,7 +71,7 @@ func (m *markdown) block(b block) error {
 	}
 	var rows [][]string
 	for _, rw := range b.rows {
-		cells := []string{md(rw.kernel), md(rw.release)}
+		cells := []string{EscapeMarkdown(rw.kernel), EscapeMarkdown(rw.release)}
 		for _, e := range rw.entries {
 			cells = append(cells, mdEntry(e))
 		}
@@ -127,7 +127,7 @@ func (m *markdown) list(title string, items []string) {
 		if i == 0 {
 			m.printf("\n## %s\n\n", title)
 		}
-		m.printf("- %s\n", md(item))
+		m.printf("- %s\n", EscapeMarkdown(item))
 	}
 }
 
@@ -158,10 +158,10 @@ func (m *markdown) kernels(r *Report) error {
 			boot, cells = b.FirstRecord, b.Cells
 		}
 		rows = append(rows, []string{
-			md(k.Kernel), md(p.Source), md(p.Version), md(p.Details[matrix.DetailPatches]), md(promised(f)), observed,
-			md(p.SHA256[:min(shortHash, len(p.SHA256))]),
+			EscapeMarkdown(k.Kernel), EscapeMarkdown(p.Source), EscapeMarkdown(p.Version), EscapeMarkdown(p.Details[matrix.DetailPatches]), EscapeMarkdown(promised(f)), observed,
+			EscapeMarkdown(p.SHA256[:min(shortHash, len(p.SHA256))]),
 			fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
-			md(strings.Join(accels, ", ")), took(boot), took(cells),
+			EscapeMarkdown(strings.Join(accels, ", ")), took(boot), took(cells),
 		})
 	}
 	return m.table(head, rows)
@@ -207,17 +207,17 @@ func (m *markdown) evidence(r *Report) {
 			}
 		}
 		n := e.counts()
-		m.printf("- <a id=\"cell-%d\"></a>%s/%s %s: %s", i+1, md(e.Filesystem), md(e.Scenario), md(e.Watch), md(e.Text))
+		m.printf("- <a id=\"cell-%d\"></a>%s/%s %s: %s", i+1, EscapeMarkdown(e.Filesystem), EscapeMarkdown(e.Scenario), EscapeMarkdown(e.Watch), EscapeMarkdown(e.Text))
 		if n.Trials > 0 {
 			m.printf("; %d trials, %d contested, %d decisive, %d stale, %d recognised, %d groups, %s", n.Trials, n.Contested, n.Decisive, n.Stale, n.Recognised, e.groups(), seconds(e.took()))
 		}
 		if o := e.order(); o != "" {
-			m.printf("; order %s", md(o))
+			m.printf("; order %s", EscapeMarkdown(o))
 		}
 		if log := e.log(); len(logs[kernel]) > 1 && log != "" {
 			m.printf("; console %s", m.log(log))
 		}
-		m.printf("; again: <code>%s</code>\n", md(r.repeat(e.Cell)))
+		m.printf("; again: <code>%s</code>\n", EscapeMarkdown(r.repeat(e.Cell)))
 	}
 	m.printf("\n</details>\n")
 }
@@ -225,17 +225,17 @@ func (m *markdown) evidence(r *Report) {
 // log is the path of a log, with a link where there is something to link to.
 func (m *markdown) log(path string) string {
 	if url := m.link(path); url != "" {
-		return fmt.Sprintf("[%s](<%s>)", md(path), mdTyped(url))
+		return fmt.Sprintf("[%s](<%s>)", EscapeMarkdown(path), mdTyped(url))
 	}
-	return md(path)
+	return EscapeMarkdown(path)
 }
 
 func (m *markdown) howMeasured(r *Report) {
 	m.printf("\n## How it was measured\n\n")
 	for _, item := range r.measured() {
-		m.printf("- %s: %s\n", item[0], md(item[1]))
+		m.printf("- %s: %s\n", item[0], EscapeMarkdown(item[1]))
 	}
-	m.printf("- %s\n", md(timingLine(r.Timing)))
+	m.printf("- %s\n", EscapeMarkdown(timingLine(r.Timing)))
 }
 
 // measured says how a run was measured, a term and its text each.
@@ -262,9 +262,9 @@ func (r *Report) measured() [][2]string {
 	return out
 }
 
-// md makes text that came from elsewhere show as it is in GitHub-flavoured
+// EscapeMarkdown makes text that came from elsewhere show as it is in GitHub-flavoured
 // Markdown, inside tables too.
-func md(s string) string {
+func EscapeMarkdown(s string) string {
 	runes := []rune(Printable(s))
 	letter := func(i int) bool {
 		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))

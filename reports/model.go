@@ -223,6 +223,9 @@ func (r *Report) cells(runs []matrix.KernelRun, gate matrix.GateResult, numbers 
 				Verdict: g.Verdict, Text: matrix.VerdictText(g.Verdict), Gate: g.State, GateText: g.Text,
 				Numbers: numbers[i][k],
 			}
+			if e := c.Evidence; e != nil {
+				cell.Verdict.Footnotes = append(slices.Clone(cell.Verdict.Footnotes), evidenceNote(*e, r.Started))
+			}
 			if g.Verdict.Kind == matrix.VerdictError {
 				cell.Failure = cmp.Or(c.Error, failureOf(c, run))
 			}
@@ -230,6 +233,16 @@ func (r *Report) cells(runs []matrix.KernelRun, gate matrix.GateResult, numbers 
 		}
 	}
 	return cells
+}
+
+// evidenceNote says how old the evidence of a cell is that this run did not
+// measure.
+func evidenceNote(e matrix.Evidence, now time.Time) string {
+	age := fmt.Sprintf("%.1f days", now.Sub(e.Measured).Hours()/24)
+	if d := now.Sub(e.Measured); d < 48*time.Hour {
+		age = d.Round(time.Minute).String()
+	}
+	return fmt.Sprintf("not measured again: run %s decided it %s before", e.Run, age)
 }
 
 // failureOf is the kernel's failure where the cell has no word of its own.

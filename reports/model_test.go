@@ -138,7 +138,7 @@ func TestReportOfNothing(t *testing.T) {
 }
 
 func TestLoadRefuses(t *testing.T) {
-	good, err := encode(Build(synthetic()))
+	good, err := Encode(Build(synthetic()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestUnknownFormatNamesTheKnown(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, in := range []Input{synthetic(), interrupted()} {
-		data, err := encode(Build(in))
+		data, err := Encode(Build(in))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(`{"schema":1,"state":"done","sampling":{"detection_limit":0.5,"confidence":0.9},"kernels":[{"cells":[{}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := decode(data)
+		r, err := Decode(data)
 		if err != nil {
 			return
 		}

@@ -22,15 +22,15 @@ const (
 // that its watches say over all places.
 func renderSummary(w io.Writer, r *Report, _ Options) error {
 	m := &markdown{}
-	m.printf("### %s: %s\n\n", md(r.Matrix.Name), gateWord(r))
-	m.printf("%s (exit %d)\n", md(r.shortWhy()), r.Gate.Exit)
+	m.printf("### %s: %s\n\n", EscapeMarkdown(r.Matrix.Name), gateWord(r))
+	m.printf("%s (exit %d)\n", EscapeMarkdown(r.shortWhy()), r.Gate.Exit)
 	m.trust(r)
 	m.printf("\n")
 	lines := 0
 	for _, kind := range []matrix.FindingKind{matrix.FindingAdvice, matrix.FindingContradiction, matrix.FindingBoundary, matrix.FindingNoAnswer} {
 		for _, f := range r.Findings {
 			if f.Kind == kind && lines < maxSummaryLines {
-				m.printf("- %s\n", md(f.Text))
+				m.printf("- %s\n", EscapeMarkdown(f.Text))
 				lines++
 			}
 		}
@@ -56,12 +56,12 @@ func renderSummary(w io.Writer, r *Report, _ Options) error {
 	}
 	head := []string{"kernel"}
 	for _, name := range watches {
-		head = append(head, md(name))
+		head = append(head, EscapeMarkdown(name))
 	}
 	var rows [][]string
 	left := 0
 	for _, k := range r.Kernels {
-		row := []string{md(k.Kernel)}
+		row := []string{EscapeMarkdown(k.Kernel)}
 		odd := false
 		for _, name := range watches {
 			at := [2]string{k.Kernel, name}
@@ -97,7 +97,7 @@ func renderSummary(w io.Writer, r *Report, _ Options) error {
 	if len(r.Missing) > 0 {
 		m.printf("\n%s planned and not run\n", plural(len(r.Missing), "cell"))
 	}
-	m.printf("\n%s\n", md(fmt.Sprintf("The worst over all filesystems and scenarios. %s", timingLine(r.Timing))))
+	m.printf("\n%s\n", EscapeMarkdown(fmt.Sprintf("The worst over all filesystems and scenarios. %s", timingLine(r.Timing))))
 	_, err := w.Write(m.Bytes())
 	return err
 }

@@ -86,7 +86,7 @@ prints one table.
 		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
-	root.AddCommand(a.runCommand(), a.planCommand(), a.reportCommand(), a.kernelsCommand(), a.listCommand(), a.doctorCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.planCommand(), a.reportCommand(), a.kernelsCommand(), a.listCommand(), a.historyCommand(), a.nightlyCommand(), a.certifyCommand(), a.serveCommand(), a.doctorCommand(), a.versionCommand())
 	return root
 }
 

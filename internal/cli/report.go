@@ -27,8 +27,9 @@ the matrix is not needed. The exit code says whether the report could be
 rendered, not what is in it.
 
 With --diff, say what changed from OLD to NEW: verdicts, rates by more than
-chance, cells that came or went, and other kernels under the same name. The exit
-code is 1 if any cell got worse.
+chance, cells and kernels that came or went, and other kernels under the same
+name. Rates are compared only between equal accelerators, CPU models, numbers of
+vCPUs, pressures and versions of kqual. The exit code is 1 if any cell got worse.
 
 Formats: ` + formatList(),
 		Args: func(cmd *cobra.Command, args []string) error {

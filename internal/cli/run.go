@@ -90,7 +90,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	for _, c := range plan.NoControl {
 		a.say("kqual: warning: no cell of a control is selected: %s; nothing else shows what this host can see", reports.Printable(c))
 	}
-	unlock, err := claim(o.dir)
+	unlock, err := claim(o.dir, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", o.dir)))
 	if err != nil {
 		return err
 	}
@@ -102,17 +102,44 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 			return err
 		}
 	}
-	cache, err := openCache()
-	if err != nil {
+	r, err := a.perform(ctx, job{spec: spec, plan: plan, dir: o.dir, accel: o.accel, jobs: o.jobs, known: known, before: before})
+	if r == nil {
 		return err
 	}
+	// A disk that is full must not keep the table from the screen.
+	if err := errors.Join(err, a.publish(r, o, outputs)); err != nil {
+		return err
+	}
+	if r.Gate.Exit == exitOK {
+		return nil
+	}
+	return &exitError{code: r.Gate.Exit}
+}
 
-	show := a.newProgress(plan.Cells())
+// job is a plan with where its results go.
+type job struct {
+	spec   *matrix.Spec
+	plan   *matrix.Plan
+	dir    string
+	accel  string // see runner.Config
+	jobs   int
+	known  []matrix.KernelRun // what need not be measured again
+	before time.Duration      // spent before it was resumed
+}
+
+// perform measures a plan into its directory, cell by cell, and returns the
+// report. An interruption is no error: the report says so.
+func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
+	cache, err := openCache()
+	if err != nil {
+		return nil, err
+	}
+	show := a.newProgress(j.plan.Cells())
 	c := &collector{
-		path: filepath.Join(o.dir, resultsName), show: show,
+		path: filepath.Join(j.dir, resultsName), show: show,
 		input: reports.Input{
 			Tool: tool(), State: reports.StateRunning, Started: time.Now(), Host: host(),
-			Spec: spec, Catalog: catalog(), Runs: pending(plan, known), Earlier: before,
+			Spec: j.spec, Catalog: catalog(), Runs: pending(j.plan, j.known), Earlier: j.before,
 		},
 	}
 	stopWatching := context.AfterFunc(ctx, func() {
@@ -120,24 +147,17 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	})
 	c.start()
 	runs, err := a.measure(ctx, runner.Config{
-		Plan: plan, Sampling: spec.Sampling, Cache: cache, CacheDir: cache.Dir(),
-		LogDir: filepath.Join(o.dir, logsName), Accel: o.accel, Jobs: o.jobs, Earlier: known, OnEvent: c.event,
+		Plan: j.plan, Sampling: j.spec.Sampling, Cache: cache, CacheDir: cache.Dir(),
+		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Jobs: j.jobs, Earlier: j.known, OnEvent: c.event,
 	})
 	stopWatching()
 	interrupted := ctx.Err() != nil
 	r, saveErr := c.finish(runs, err, interrupted)
 	show.close()
 	if err != nil && !interrupted {
-		return err
+		return nil, err
 	}
-	// A disk that is full must not keep the table from the screen.
-	if err := errors.Join(saveErr, a.publish(r, o, outputs)); err != nil {
-		return err
-	}
-	if r.Gate.Exit == exitOK {
-		return nil
-	}
-	return &exitError{code: r.Gate.Exit}
+	return r, saveErr
 }
 
 func (o runOptions) check() error {
@@ -175,19 +195,19 @@ func (a *app) publish(r *reports.Report, o runOptions, outputs []output) error {
 
 func tool() reports.Tool { return reports.Tool{Name: "kqual", Version: toolVersion()} }
 
-// claim makes the output directory, keeps other runs out of it, and clears away
-// what one that was killed while it wrote has left.
-func claim(dir string) (unlock func(), err error) {
+// claim makes a directory, keeps other processes out of it (they get busy), and
+// clears away what a run that was killed while it wrote has left.
+func claim(dir string, busy error) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the output directory: %w", err)
+		return nil, fmt.Errorf("make the directory: %w", err)
 	}
 	l := flock.New(filepath.Join(dir, ".lock"))
 	ok, err := l.TryLock()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("lock the output directory: %w", err)
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	case !ok:
-		return nil, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", dir))
+		return nil, busy
 	}
 	if err := atomicfile.Clean(dir, resultsName, markdownName); err != nil {
 		_ = l.Unlock()

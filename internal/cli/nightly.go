@@ -1,0 +1,308 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kqual/internal/atomicfile"
+	"kqual/internal/history"
+	"kqual/internal/nightly"
+	"kqual/matrix"
+	"kqual/reports"
+)
+
+type nightlyOptions struct {
+	sel      selector
+	state    string
+	maxAge   time.Duration
+	force    bool
+	baseline string
+	onChange string
+	keep     int
+	accel    string
+	jobs     int
+	asJSON   bool
+}
+
+// hookTime is how long --on-change may take.
+const hookTime = 5 * time.Minute
+
+func (a *app) nightlyCommand() *cobra.Command {
+	var o nightlyOptions
+	cmd := &cobra.Command{
+		Use:   "nightly",
+		Short: "Run the matrix for tonight, compare with the night before and publish",
+		Long: `Run what is not decided yet, keep it in the history, say what changed since the
+night before and publish a report. Killed at any moment, the next call goes on.
+
+A cell is not measured again while a firm answer is not older than --max-age, of
+the same kernel image, cell, machine, sampling, host and version of kqual; the
+report says how old each is. Controls are always measured.
+
+STATE/runs/DATE-N/ gets the report, STATE/history.db the results and
+STATE/index.html the calendar. Standard output says what changed.
+
+Exit codes:
+  0    every cell met its expectation and nothing got worse
+  1    a cell is affected that was not, or an expectation is broken
+  2    bad usage or invalid matrix; no virtual machine was started
+  3    a cell has no answer or coverage was lost, or kqual could not do its work
+  130  interrupted; the next call goes on`,
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.nightly(cmd.Context(), o) },
+	}
+	o.sel.matrixFlag(cmd)
+	stateFlag(cmd, &o.state)
+	f := cmd.Flags()
+	f.DurationVar(&o.maxAge, "max-age", 7*24*time.Hour, "how old an answer may be to be taken over")
+	f.BoolVar(&o.force, "force", false, "measure every cell again")
+	f.StringVar(&o.baseline, "baseline", "last", "`RUN` to compare with: a name, a tag, or last for the finished night before")
+	f.StringVar(&o.onChange, "on-change", "", "`COMMAND` for the shell that gets what changed as JSON on standard input, if something did")
+	f.IntVar(&o.keep, "keep", 30, "how many nights keep their directory; the history keeps all, tagged nights keep theirs")
+	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg; nothing is taken over then")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "virtual machines at a time (default: what the host's CPUs allow)")
+	jsonFlag(cmd, &o.asJSON)
+	return cmd
+}
+
+func (o nightlyOptions) check() error {
+	switch {
+	case o.maxAge < 0:
+		return usage(fmt.Errorf("--max-age: %s is negative; give a duration such as 72h", o.maxAge))
+	case o.keep < 1:
+		return usage(fmt.Errorf("--keep: %d is less than 1; the last night is always kept", o.keep))
+	}
+	return runOptions{accel: o.accel, jobs: o.jobs}.check()
+}
+
+func (a *app) nightly(ctx context.Context, o nightlyOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	spec, plan, err := o.sel.plan(ctx, a)
+	if err != nil {
+		return err
+	}
+	for _, c := range plan.NoControl {
+		a.say("kqual: warning: no cell of a control is planned: %s", c)
+	}
+	unlock, err := claim(o.state, fmt.Errorf("another kqual nightly is at work in %s; this one does nothing", o.state))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return a.changeHistory(ctx, o.state, func(db *history.DB) error {
+		if db.SetAside != "" {
+			if err := a.refill(ctx, db, o.state); err != nil {
+				return err
+			}
+		}
+		if o.baseline != "last" { // before anything is measured in vain
+			if _, err := db.Find(ctx, o.baseline); err != nil {
+				return err
+			}
+		}
+		id, r, err := a.measureNight(ctx, db, o, spec, plan)
+		if err != nil {
+			return err
+		}
+		if r.State != reports.StateDone {
+			return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted: night %s is unfinished, the next kqual nightly goes on with it", id)}
+		}
+		return a.finishNight(ctx, db, o, id, r)
+	})
+}
+
+// refill imports the nights whose directory is still there into a new history.
+func (a *app) refill(ctx context.Context, db *history.DB, state string) error {
+	nights, err := nightly.Nights(state)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, id := range nights {
+		path := filepath.Join(nightly.Dir(state, id), nightly.ResultsName)
+		r, err := reports.Load(path)
+		if err != nil || r.State != reports.StateDone {
+			continue
+		}
+		if _, _, err := db.Import(ctx, r, history.Source{ID: id, Path: path, Logs: filepath.Join(filepath.Dir(path), logsName)}); err != nil {
+			return err
+		}
+		var night nightly.Night
+		if data, err := os.ReadFile(filepath.Join(nightly.Dir(state, id), nightly.NightName)); err == nil && json.Unmarshal(data, &night) == nil {
+			if err := db.SetNight(ctx, id, night.Baseline, night.Exit, night.Why, data); err != nil {
+				return err
+			}
+		}
+		n++
+	}
+	a.say("kqual: %s filed again from %s; tags are lost", count(n, "night"), filepath.Join(state, nightly.RunsDir))
+	return nil
+}
+
+// measureNight measures what is not decided, or finds it done by a night that
+// was killed later.
+func (a *app) measureNight(ctx context.Context, db *history.DB, o nightlyOptions, spec *matrix.Spec, plan *matrix.Plan) (string, *reports.Report, error) {
+	now := time.Now()
+	id, unfinished, left, err := nightly.Choose(o.state, spec.Hash, tool(), now)
+	if err != nil {
+		return "", nil, err
+	}
+	if left != "" {
+		a.say("kqual: warning: %s", left)
+	}
+	dir := nightly.Dir(o.state, id)
+	j := job{spec: spec, plan: plan, dir: dir, accel: o.accel, jobs: o.jobs}
+	switch {
+	case unfinished != nil && unfinished.State == reports.StateDone:
+		a.say("kqual: night %s is measured; going on with its report", id)
+		return id, unfinished, nil
+	case unfinished != nil:
+		a.say("kqual: going on with night %s", id)
+		j.known, j.before = unfinished.Kernels, unfinished.Timing.Wall
+	case !o.force:
+		var why string
+		j.known, why, err = nightly.StillGood(ctx, db, nightly.Now{Spec: spec, Tool: tool(), Host: host(), At: now, Accel: o.accel}, o.maxAge)
+		if err != nil {
+			return "", nil, err
+		}
+		if why != "" {
+			a.say("kqual: %s", why)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", nil, fmt.Errorf("make the night's directory: %w", err)
+	}
+	r, err := a.perform(ctx, j)
+	return id, r, err
+}
+
+// finishNight files a measured night, compares it and publishes. Each step can
+// be done twice; night.json comes last.
+func (a *app) finishNight(ctx context.Context, db *history.DB, o nightlyOptions, id string, r *reports.Report) error {
+	dir := nightly.Dir(o.state, id)
+	src := history.Source{ID: id, Path: filepath.Join(dir, nightly.ResultsName), Logs: filepath.Join(dir, logsName)}
+	if _, _, err := db.Import(ctx, r, src); err != nil {
+		return err
+	}
+	base, err := nightly.Baseline(ctx, db, o.baseline, id, r)
+	if err != nil {
+		return err
+	}
+	n, err := nightly.Judge(ctx, db, id, base, r)
+	if err != nil {
+		return err
+	}
+	for _, f := range [][2]string{{"html", "report.html"}, {"markdown", markdownName}, {"junit", "junit.xml"}, {"summary", "summary.md"}} {
+		format, err := reports.LookupFormat(f[0])
+		if err != nil {
+			return err
+		}
+		if err := (output{format: format, path: filepath.Join(dir, f[1])}).write(nil, r); err != nil {
+			return err
+		}
+	}
+	data, err := n.JSON()
+	if err != nil {
+		return err
+	}
+	var hook error
+	if o.onChange != "" && n.Changed() {
+		hook = a.tell(ctx, o.onChange, dir, n, data)
+	}
+	if err := db.SetNight(ctx, id, n.Baseline, n.Exit, n.Why, data); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(filepath.Join(dir, nightly.NightName), data); err != nil {
+		return err
+	}
+	if err := a.pruneNights(ctx, db, o); err != nil {
+		return err
+	}
+	if err := nightly.WriteIndex(ctx, db, o.state); err != nil {
+		return err
+	}
+	if err := a.showNight(n, r, data, o.asJSON); err != nil {
+		return err
+	}
+	code := n.Exit
+	if hook != nil {
+		a.say("kqual: %s", describe(hook))
+		if code == exitOK {
+			code = exitNoAnswer
+		}
+	}
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// tell runs the user's command with what changed on its standard input.
+func (a *app) tell(ctx context.Context, command, dir string, n nightly.Night, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, hookTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	cmd.Stdin = bytes.NewReader(data)
+	cmd.Stdout, cmd.Stderr = a.Err, a.Err // standard output is the comparison's
+	cmd.Env = append(os.Environ(), "KQUAL_RUN="+n.Run, "KQUAL_DIR="+dir, fmt.Sprintf("KQUAL_EXIT=%d", n.Exit))
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("--on-change %q: %w", command, err)
+	}
+	return nil
+}
+
+func (a *app) pruneNights(ctx context.Context, db *history.DB, o nightlyOptions) error {
+	runs, err := db.Runs(ctx, 0)
+	if err != nil {
+		return err
+	}
+	tagged := map[string]bool{}
+	for _, r := range runs {
+		tagged[r.ID] = len(r.Tags) > 0
+	}
+	removed, err := nightly.Prune(o.state, o.keep, tagged)
+	if len(removed) > 0 {
+		a.say("kqual: removed the directories of %s; the history keeps their results", strings.Join(removed, ", "))
+	}
+	return err
+}
+
+// showNight prints what changed, how old the rest is, and what it amounts to.
+func (a *app) showNight(n nightly.Night, r *reports.Report, data []byte, asJSON bool) error {
+	if asJSON {
+		_, err := a.Out.Write(data)
+		return err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "night %s: %s, %d measured, %d taken over\n", n.Run, count(len(r.Cells), "cell"), len(r.Cells)-len(n.Carried), len(n.Carried))
+	if n.Baseline == "" {
+		fmt.Fprintln(&b, "the first night: nothing to compare with")
+	} else {
+		fmt.Fprintf(&b, "compared with %s:\n", n.Baseline)
+		if err := n.Diff.Render(&b, looks(a.Out)); err != nil {
+			return err
+		}
+	}
+	if len(n.Carried) > 0 {
+		rows := [][]string{}
+		for _, c := range n.Carried {
+			rows = append(rows, []string{c.Cell, "decided by " + c.Run, c.Age + " ago"})
+		}
+		fmt.Fprintf(&b, "\nNot measured again\n%s", columns(rows))
+	}
+	fmt.Fprintf(&b, "\n%s (exit %d)\n", reports.Printable(n.Why), n.Exit)
+	_, err := a.Out.Write(b.Bytes())
+	return err
+}
