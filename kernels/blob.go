@@ -58,6 +58,14 @@ func (b blob) place() string {
 	return bareURL(b.URL)
 }
 
+// pinned is the file for a lock.
+func (b blob) pinned() PinnedFile {
+	if b.Path != "" {
+		return PinnedFile{Path: b.Path, SHA256: b.SHA256}
+	}
+	return PinnedFile{URL: bareURL(b.URL), SHA256: b.SHA256}
+}
+
 // get returns the path of the file once its hash is right.
 func (b blob) get(ctx context.Context, env Env) (string, error) {
 	if b.URL != "" {

@@ -48,6 +48,7 @@ type Kernel struct {
 	Source  string  // the registered kind: debian, file, build
 	Config  any     // what the kind's decoder made of its YAML node
 	Line    int     // in the matrix file
+	Pin     any     // what a lock has of it, for package kernels; nil without a lock
 }
 
 // Watch is a named set of the kernel's own flags plus the check that the
