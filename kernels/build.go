@@ -145,10 +145,10 @@ func (c buildConfig) prepare(ctx context.Context, env Env) (*prepared, error) {
 	p.treeKey = hashStrings(append([]string{treeFormat, p.source.hash, compiler}, bodies(fragments)...)...)
 	recipe := hashStrings(append([]string{buildFormat, p.treeKey}, bodies(p.patches)...)...)
 	p.pin = &Pin{
-		Version: p.source.version, Suite: p.source.suite, Files: p.source.files, bases: p.source.bases, tree: p.treeKey,
+		Version: p.source.version, Suite: p.source.suite, Files: p.source.files, bases: p.source.bases,
 		Build: &PinnedBuild{Recipe: recipe, Source: p.source.hash, Compiler: compiler},
 	}
-	env.Cache.note("tree", p.treeKey)
+	env.Cache.note(treeKind, p.treeKey)
 	return p, nil
 }
 
@@ -176,7 +176,7 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 		if err := src.get(ctx); err != nil {
 			return err
 		}
-		t := &tree{dir: filepath.Join(env.Cache.Dir(), "tree", p.treeKey), env: env, source: src, options: p.options}
+		t := &tree{dir: filepath.Join(env.Cache.Dir(), treeKind, p.treeKey), env: env, source: src, options: p.options}
 		return t.use(ctx, func() error { return t.make(ctx, p.patches, localVersion(c.Patches, made.Recipe), tmp) })
 	})
 	if err != nil {

@@ -84,23 +84,7 @@ func OpenCache(dir string) (*Cache, error) {
 func (c *Cache) Dir() string { return c.dir }
 
 // Size is the space that the cache's files take, in bytes.
-func (c *Cache) Size() (int64, error) {
-	var total int64
-	err := filepath.WalkDir(c.dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return ignoreMissing(err)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return ignoreMissing(err)
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			total += st.Blocks * 512
-		}
-		return nil
-	})
-	return total, err
-}
+func (c *Cache) Size() (int64, error) { return diskSize(c.dir) }
 
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -272,11 +256,16 @@ func (c *Cache) Lock(ctx context.Context, name string) (unlock func(), err error
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("lock the cache: %w", err)
 	}
-	l := flock.New(filepath.Join(dir, strings.ReplaceAll(name, "/", "_")+".lock"))
+	l := flock.New(lockFile(dir, name))
 	if _, err := l.TryLockContext(ctx, lockPoll); err != nil {
 		return nil, fmt.Errorf("lock the cache: %w", err)
 	}
 	return func() { _ = l.Unlock() }, nil
+}
+
+// lockFile is the file of the lock of that name.
+func lockFile(dir, name string) string {
+	return filepath.Join(dir, strings.ReplaceAll(name, "/", "_")+".lock")
 }
 
 // intact compares the files of an entry with its manifest, without reading them.

@@ -284,3 +284,25 @@ func (l *Lock) Pinned(entry matrix.Kernel) []matrix.Kernel {
 	}
 	return out
 }
+
+// All are the kernels of the lock, with nothing else of the matrix.
+func (l *Lock) All() []matrix.Kernel {
+	var out []matrix.Kernel
+	for i := range l.Kernels {
+		out = append(out, matrix.Kernel{Name: l.Kernels[i].Name, Source: l.Kernels[i].Source, Pin: &l.Kernels[i].Pin})
+	}
+	return out
+}
+
+// Keep takes over what another lock has of a kernel; of all that its entry
+// stands for, where k is the entry itself.
+func (l *Lock) Keep(from *Lock, entry, k matrix.Kernel) {
+	if from == nil {
+		return
+	}
+	for _, old := range from.Kernels {
+		if old.Name == k.Name || old.Entry == entry.Name && k.Name == entry.Name {
+			l.Kernels = append(l.Kernels, old)
+		}
+	}
+}

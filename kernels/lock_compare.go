@@ -48,6 +48,9 @@ func (l *Lock) Compare(now *Lock) []Change {
 			out = append(out, Change{Kernel: k.Name, Kind: ChangeGone, Old: k.Version})
 		}
 	}
+	if len(out) == 0 && l.Entries != now.Entries {
+		out = append(out, Change{Kernel: "*", Kind: ChangeChanged, What: "the order of the entries"})
+	}
 	return out
 }
 

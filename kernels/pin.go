@@ -19,7 +19,6 @@ type Pin struct {
 	Image   string       `yaml:"image_sha256,omitempty"` // of vmlinuz; known once it was got
 
 	bases []string // archives that have the files, in order; nil for those of the config
-	tree  string   // of a build: its tree's key in the cache
 	lock  string   // name of the lock that the pin is from
 }
 

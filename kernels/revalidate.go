@@ -77,7 +77,7 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 		if cerr := check(kept.Body, time.Now()); cerr != nil {
 			return errors.Join(err, cerr)
 		}
-		env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf(
+		env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: fmt.Sprintf(
 			"use the copy of %s from %s: %v", shownURL(url), kept.Checked.Local().Format(time.DateTime), err)})
 		return nil
 	}

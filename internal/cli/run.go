@@ -48,11 +48,15 @@ The table goes to standard output, one line per finished cell to standard error.
 results.json is saved cell by cell, so the first Ctrl-C keeps what is finished;
 a second one kills kqual and its virtual machines at once.
 
+--locked takes exactly the kernels that kqual kernels lock wrote down; one that
+cannot be had so fails, and the others go on.
+
 ` + exitCodes,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd, o) },
 	}
 	o.flags(cmd)
+	o.getFlags(cmd)
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, outputHelp)
 	f.StringVar(&o.dir, "out", defaultOut, "`DIR` for results.json, report.md and logs/")
@@ -94,7 +98,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 			return err
 		}
 	}
-	cache, err := openCache()
+	cache, err := o.openCache()
 	if err != nil {
 		return err
 	}
