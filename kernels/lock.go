@@ -149,12 +149,20 @@ func (l *Lock) Save() error {
 	return atomicfile.Write(l.path, b.Bytes())
 }
 
+// noLock is a lock that is not there, by its path: it is fs.ErrNotExist.
+type noLock string
+
+func (p noLock) Error() string {
+	return "read the lock: " + string(p) + " does not exist; kqual kernels lock makes it"
+}
+func (noLock) Is(target error) bool { return target == fs.ErrNotExist }
+
 // LoadLock reads a lock strictly: an error is a *matrix.ParseError with every
 // problem, or one of the file's.
 func LoadLock(path string) (*Lock, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the lock: %s does not exist; kqual kernels lock makes it: %w", path, fs.ErrNotExist)
+		return nil, noLock(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the lock: %w", err)

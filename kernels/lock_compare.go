@@ -48,7 +48,8 @@ func (l *Lock) Compare(now *Lock) []Change {
 			out = append(out, Change{Kernel: k.Name, Kind: ChangeGone, Old: k.Version})
 		}
 	}
-	if len(out) == 0 && l.Entries != now.Entries {
+	sameName := func(a, b LockedKernel) bool { return a.Name == b.Name }
+	if len(out) == 0 && !slices.EqualFunc(l.Kernels, now.Kernels, sameName) {
 		out = append(out, Change{Kernel: "*", Kind: ChangeChanged, What: "the order of the entries"})
 	}
 	return out

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,11 @@ func (a *app) lockNow(ctx context.Context, sel *selector, before *kernels.Lock, 
 		}
 	}
 	if len(failed) > 0 {
-		return now, fmt.Errorf("%d of %s could not be had, so no lock is written: %s", len(failed), count(len(spec.Kernels), "kernel"), strings.Join(failed, ", "))
+		what := "could not be looked up"
+		if get {
+			what = "could not be had, so no lock is written"
+		}
+		return now, fmt.Errorf("%d of %s %s: %s", len(failed), count(len(spec.Kernels), "kernel"), what, strings.Join(failed, ", "))
 	}
 	return now, nil
 }
@@ -147,8 +152,10 @@ Exit codes:
 				return unknown
 			}
 			changes := before.Compare(now)
-			if err := a.showChanges(changes, asJSON); err != nil {
-				return err
+			if unknown == nil || len(changes) > 0 || asJSON {
+				if err := a.showChanges(changes, asJSON); err != nil {
+					return err
+				}
 			}
 			switch {
 			case unknown != nil:
@@ -181,7 +188,7 @@ func (a *app) showChanges(changes []kernels.Change, asJSON bool) error {
 	}
 	rows := [][]string{{"", "kernel", "locked", "", "now", ""}}
 	for _, c := range changes {
-		rows = append(rows, []string{c.Kind, c.Kernel, c.Old, "→", c.New, c.What})
+		rows = append(rows, []string{c.Kind, c.Kernel, cmp.Or(c.Old, "-"), "→", cmp.Or(c.New, "-"), c.What})
 	}
 	_, err := io.WriteString(a.Out, columns(rows))
 	return err
