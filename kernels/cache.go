@@ -105,7 +105,7 @@ func (c *Cache) Entry(ctx context.Context, kind, key string, fill func(tmp strin
 		}
 		return dir, nil
 	}
-	if c.hold(dir) {
+	if c.hold(dir, false) {
 		return dir, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -116,13 +116,13 @@ func (c *Cache) Entry(ctx context.Context, kind, key string, fill func(tmp strin
 		return "", err
 	}
 	defer unlock()
-	if c.hold(dir) {
+	if c.hold(dir, true) {
 		return dir, nil
 	}
 	if err := c.makeEntry(kind, key, fill); err != nil {
 		return "", err
 	}
-	if !c.hold(dir) {
+	if !c.hold(dir, true) {
 		return "", fmt.Errorf("cache entry %s/%s was altered while it was made", kind, key)
 	}
 	return dir, nil

@@ -174,15 +174,11 @@ func (c *Cache) drop(p Pruned, dryRun bool) (bool, error) {
 	}
 	// Under another name nobody finds it half-removed, and should this process
 	// die, the next sweep goes on.
-	tmp, err := os.MkdirTemp(filepath.Join(c.dir, "tmp"), "prune-")
+	tmp, release, err := c.Temp()
 	if err != nil {
 		return false, err
 	}
-	own := lockDir(tmp)
-	if ok, err := own.TryLock(); !ok || err != nil {
-		return false, err // a sweep was faster; next time
-	}
-	defer func() { os.RemoveAll(tmp); _ = own.Unlock() }()
+	defer release()
 	if err := os.Rename(path, filepath.Join(tmp, "entry")); err != nil {
 		return false, err
 	}

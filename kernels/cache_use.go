@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,8 +19,10 @@ type holds struct {
 
 // hold marks the entry in dir as in use, from now on until this process ends,
 // and as used now. It says whether the entry is there and intact: what is held
-// and intact, nobody prunes.
-func (c *Cache) hold(dir string) bool {
+// and intact, nobody prunes. Who has the entry's own lock may wait: nobody
+// prunes it then, but a sweep may have a lock for a moment on what has just been
+// renamed.
+func (c *Cache) hold(dir string, wait bool) bool {
 	c.inUse.mu.Lock()
 	defer c.inUse.mu.Unlock()
 	if f, ok := c.inUse.dirs[dir]; !ok || !isAt(f, dir) {
@@ -28,7 +31,7 @@ func (c *Cache) hold(dir string) bool {
 			return false
 		}
 		// A busy one is being pruned.
-		if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil || !isAt(f, dir) {
+		if lockShared(f, wait) != nil || !isAt(f, dir) {
 			f.Close()
 			return false
 		}
@@ -46,6 +49,18 @@ func (c *Cache) hold(dir string) bool {
 	now := time.Now()
 	_ = os.Chtimes(filepath.Join(dir, manifestName), now, now) // a cache that is read only is used all the same
 	return true
+}
+
+func lockShared(f *os.File, wait bool) error {
+	how := unix.LOCK_SH
+	if !wait {
+		how |= unix.LOCK_NB
+	}
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // isAt says whether f is still what is at path.

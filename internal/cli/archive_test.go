@@ -142,9 +142,9 @@ func gzipped(data []byte) []byte {
 	return b.Bytes()
 }
 
-// smallDeb is a package with a kernel image, as far as kqual looks at one that
-// it does not boot (Documentation/arch/x86/boot.rst).
-func smallDeb(version string) []byte {
+// smallImage is a kernel image as far as kqual looks at one that it does not
+// boot (Documentation/arch/x86/boot.rst).
+func smallImage(version string) []byte {
 	image := make([]byte, 1024, 1100)
 	image[0x1f1] = 1 // sectors of setup
 	copy(image[0x202:], "HdrS")
@@ -153,8 +153,11 @@ func smallDeb(version string) []byte {
 	copy(image[0x300:], version+" (builder@example.org) #1 SMP\x00")
 	payload := []byte("no vmlinux in here")
 	binary.LittleEndian.PutUint32(image[0x24c:], uint32(len(payload)))
-	image = append(image, payload...)
+	return append(image, payload...)
+}
 
+// smallDeb is a package with a small image.
+func smallDeb(version string) []byte {
 	pack := func(name string, body []byte) []byte {
 		var b bytes.Buffer
 		w := tar.NewWriter(&b)
@@ -171,7 +174,7 @@ func smallDeb(version string) []byte {
 	}{
 		{"debian-binary", []byte("2.0\n")},
 		{"control.tar.gz", pack("./control", []byte("Package: "+packageName+"\nVersion: "+version+"\nArchitecture: amd64\n"))},
-		{"data.tar.gz", pack("./boot/vmlinuz-"+version, image)},
+		{"data.tar.gz", pack("./boot/vmlinuz-"+version, smallImage(version))},
 	} {
 		fmt.Fprintf(&deb, "%-16s%-12d%-6d%-6d%-8s%-10d`\n", member.name, 0, 0, 0, "100644", len(member.data))
 		deb.Write(member.data)
