@@ -13,10 +13,11 @@ import (
 	"kqual/matrix"
 )
 
-// blob is a file that the matrix names by its place and its hash.
+// blob is a file that the matrix names by its place and its hash. Its JSON form
+// is what makes it another file: not its place.
 type blob struct {
-	Path   string `yaml:"path"` // on this machine; relative ones start at the working directory
-	URL    string `yaml:"url"`  // http or https
+	Path   string `yaml:"path" json:"-"` // on this machine; relative ones start at the working directory
+	URL    string `yaml:"url" json:"-"`  // http or https
 	SHA256 string `yaml:"sha256" kqual:"required"`
 }
 

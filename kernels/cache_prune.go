@@ -199,9 +199,10 @@ func (c *Cache) tryLock(name string) (unlock func(), ok bool, err error) {
 }
 
 // Named lists the entries that belong to kernels, as KIND/KEY, so far as the
-// cache knows: it asks no server and makes nothing. Each of list is the kernel
-// with the pin of a lock and maybe no config, or with a config alone.
-func (c *Cache) Named(ctx context.Context, list []matrix.Kernel) map[string]bool {
+// cache knows: it asks no server and makes nothing. unknown are the names of the
+// kernels of which it cannot tell which they are. Each of list is the kernel with
+// the pin of a lock and maybe no config, or with a config alone.
+func (c *Cache) Named(ctx context.Context, list []matrix.Kernel) (named map[string]bool, unknown []string) {
 	look := &Cache{Offline: true, dir: c.dir, fresh: c.fresh, named: map[string]bool{}}
 	for _, entry := range list {
 		env := Env{Cache: look, Kernel: entry.Name, Progress: func(Event) {}}
@@ -212,20 +213,22 @@ func (c *Cache) Named(ctx context.Context, list []matrix.Kernel) map[string]bool
 			}
 		}
 		for _, k := range kernels {
-			look.name(ctx, env, k)
+			if !look.name(ctx, env, k) {
+				unknown = append(unknown, k.Name)
+			}
 		}
 	}
-	return look.named
+	return look.named, unknown
 }
 
-// name notes what one kernel has in the cache. What fails on the way was not
-// there.
-func (c *Cache) name(ctx context.Context, env Env, k matrix.Kernel) {
+// name notes what one kernel has in the cache; what fails on the way was not
+// there. It says whether it could tell which kernel that is.
+func (c *Cache) name(ctx context.Context, env Env, k matrix.Kernel) bool {
 	pin, ok := k.Pin.(*Pin)
 	if !ok {
 		var err error
 		if pin, err = Resolve(ctx, env, k); err != nil {
-			return
+			return false
 		}
 	}
 	key := []string{unpackFormat}
@@ -248,4 +251,5 @@ func (c *Cache) name(ctx context.Context, env Env, k matrix.Kernel) {
 	if s, ok := sources[k.Source]; ok && k.Config != nil {
 		_, _ = s.Fetch(ctx, env, k.Config)
 	}
+	return true
 }

@@ -49,8 +49,8 @@ func LockPath(matrixPath string) string {
 }
 
 // EntryHash is the sha256 of what an entry of the matrix says of its kernels.
-// Where Debian's packages come from is no part of it, nor is what has no value:
-// a later kqual with more keys gives the same hash.
+// Where packages come from is no part of it, nor is what has no value: a later
+// kqual with more keys gives the same hash.
 func EntryHash(k matrix.Kernel) (string, error) {
 	data, err := json.Marshal(k.Config)
 	if err != nil {

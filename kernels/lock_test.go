@@ -424,3 +424,45 @@ func TestLockIsReadStrictly(t *testing.T) {
 		t.Errorf("path %q", got)
 	}
 }
+
+func TestEntryHashIsOfWhatAnEntrySaysOfItsKernels(t *testing.T) {
+	hash := func(k matrix.Kernel) string {
+		t.Helper()
+		h, err := EntryHash(k)
+		must(t, err)
+		return h
+	}
+	base := matrix.Kernel{Name: "k", Source: "debian", Config: DebianConfig{Suite: "sid", Package: "p"}}
+	for what, same := range map[string]any{
+		"mirror":  DebianConfig{Suite: "sid", Package: "p", Mirror: "http://example.org", AllowExpired: true},
+		"keyring": DebianConfig{Suite: "sid", Package: "p", Keyring: "k.gpg"},
+	} {
+		k := base
+		k.Config, k.Line, k.Machine.VCPUs = same, 7, 8
+		if hash(k) != hash(base) {
+			t.Errorf("%s makes another entry", what)
+		}
+	}
+	for what, other := range map[string]DebianConfig{
+		"suite":   {Suite: "forky", Package: "p"},
+		"version": {Suite: "sid", Package: "p", Version: "1"},
+		"track":   {Suite: "sid", Package: "p", Track: "latest"},
+	} {
+		k := base
+		k.Config = other
+		if hash(k) == hash(base) {
+			t.Errorf("another %s makes the same entry", what)
+		}
+	}
+	url := matrix.Kernel{Name: "u", Source: "url", Config: blob{URL: "http://a", SHA256: "1"}}
+	moved, altered := url, url
+	moved.Config, altered.Config = blob{URL: "http://b", SHA256: "1"}, blob{URL: "http://a", SHA256: "2"}
+	if hash(moved) != hash(url) || hash(altered) == hash(url) {
+		t.Error("which files are the same")
+	}
+	// The form is fixed: a lock outlives the kqual that wrote it.
+	const fixed = "4ba48e1c"
+	if got := hash(base)[:8]; got != fixed {
+		t.Errorf("the hash of an entry is %s…, was %s…", got, fixed)
+	}
+}

@@ -55,7 +55,10 @@ kqual.`,
 				if err != nil {
 					return err
 				}
-				o.Keep = cache.Named(cmd.Context(), list)
+				var unknown []string
+				if o.Keep, unknown = cache.Named(cmd.Context(), list); len(unknown) > 0 {
+					a.say("kqual: warning: the cache cannot tell which kernels these are, so nothing of theirs is kept: %s; kqual kernels fetch gets them", strings.Join(unknown, ", "))
+				}
 			}
 			r, err := cache.Prune(cmd.Context(), o)
 			if perr := a.printPruned(r, dryRun, asJSON); perr != nil {
