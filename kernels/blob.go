@@ -13,10 +13,11 @@ import (
 	"kqual/matrix"
 )
 
-// blob is a file that the matrix names by its place and its hash.
+// blob is a file that the matrix names by its place and its hash. Its JSON form
+// is what makes it another file: not its place.
 type blob struct {
-	Path   string `yaml:"path"` // on this machine; relative ones start at the working directory
-	URL    string `yaml:"url"`  // http or https
+	Path   string `yaml:"path" json:"-"` // on this machine; relative ones start at the working directory
+	URL    string `yaml:"url" json:"-"`  // http or https
 	SHA256 string `yaml:"sha256" kqual:"required"`
 }
 
@@ -56,6 +57,14 @@ func (b blob) place() string {
 		return b.Path
 	}
 	return bareURL(b.URL)
+}
+
+// pinned is the file for a lock.
+func (b blob) pinned() PinnedFile {
+	if b.Path != "" {
+		return PinnedFile{Path: b.Path, SHA256: b.SHA256}
+	}
+	return PinnedFile{URL: bareURL(b.URL), SHA256: b.SHA256}
 }
 
 // get returns the path of the file once its hash is right.

@@ -110,8 +110,17 @@ const (
 	buildFormat = "build 1"
 )
 
-func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
-	c := config.(buildConfig)
+// prepared is a build of which everything is known that decides its outcome;
+// nothing was downloaded or unpacked for it.
+type prepared struct {
+	source  *origin
+	options map[string]string // what the config fragments ask for
+	patches []recipe
+	treeKey string
+	pin     *Pin
+}
+
+func (c buildConfig) prepare(ctx context.Context, env Env) (*prepared, error) {
 	if err := checkBuildTools(); err != nil {
 		return nil, err
 	}
@@ -119,39 +128,84 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := mergeFragments(fragments)
-	if err != nil {
+	p := &prepared{}
+	if p.options, err = mergeFragments(fragments); err != nil {
 		return nil, err
 	}
-	patches, err := loadRecipes(patchFiles, c.Patches)
-	if err != nil {
+	if p.patches, err = loadRecipes(patchFiles, c.Patches); err != nil {
 		return nil, err
 	}
 	compiler, err := compilerVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
-	src, err := c.Source.fetch(ctx, env)
+	if p.source, err = c.Source.resolve(ctx, env); err != nil {
+		return nil, err
+	}
+	p.treeKey = hashStrings(append([]string{treeFormat, p.source.hash, compiler}, bodies(fragments)...)...)
+	recipe := hashStrings(append([]string{buildFormat, p.treeKey}, bodies(p.patches)...)...)
+	p.pin = &Pin{
+		Version: p.source.version, Suite: p.source.suite, Files: p.source.files, bases: p.source.bases,
+		Build: &PinnedBuild{Recipe: recipe, Source: p.source.hash, Compiler: compiler},
+	}
+	env.Cache.note(treeKind, p.treeKey)
+	return p, nil
+}
+
+func (buildSource) Resolve(ctx context.Context, env Env, config any) (*Pin, error) {
+	p, err := config.(buildConfig).prepare(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	treeKey := hashStrings(append([]string{treeFormat, src.hash, compiler}, bodies(fragments)...)...)
-	recipe := hashStrings(append([]string{buildFormat, treeKey}, bodies(patches)...)...)
-	dir, err := env.Cache.Entry(ctx, "build", recipe, func(tmp string) error {
-		t := &tree{dir: filepath.Join(env.Cache.Dir(), "tree", treeKey), env: env, source: src, options: wanted}
-		return t.use(ctx, func() error { return t.make(ctx, patches, localVersion(c.Patches, recipe), tmp) })
+	return p.pin, nil
+}
+
+func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
+	c := config.(buildConfig)
+	p, err := c.prepare(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	src, made := p.source, p.pin.Build
+	if env.locked() {
+		if err := made.sameAs(env.Pin); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := env.Cache.Entry(ctx, "build", made.Recipe, func(tmp string) error {
+		if err := src.get(ctx); err != nil {
+			return err
+		}
+		t := &tree{dir: filepath.Join(env.Cache.Dir(), treeKind, p.treeKey), env: env, source: src, options: p.options}
+		return t.use(ctx, func() error { return t.make(ctx, p.patches, localVersion(c.Patches, made.Recipe), tmp) })
 	})
 	if err != nil {
 		return nil, err
 	}
 	details := map[string]string{
 		"source": src.what, "source_sha256": src.hash, "config": strings.Join(c.Config, " "),
-		"compiler": compiler, "recipe": recipe,
+		"compiler": made.Compiler, "recipe": made.Recipe,
 	}
 	if len(c.Patches) > 0 {
 		details["patches"] = strings.Join(c.Patches, " ")
 	}
 	return buildImage(ctx, env, dir, details, src.version)
+}
+
+// sameAs says in what way a build would be another one than that of a lock.
+func (b *PinnedBuild) sameAs(pin *Pin) error {
+	was := pin.Build
+	switch {
+	case was == nil:
+		return notLocked(pin.lock + " has no build of this kernel")
+	case b.Recipe == was.Recipe:
+		return nil
+	case b.Compiler != was.Compiler:
+		return notLocked(fmt.Sprintf("%s has a build by another compiler: %s, here is %s", pin.lock, was.Compiler, b.Compiler))
+	case b.Source != was.Source:
+		return notLocked(fmt.Sprintf("%s has a build of another source: sha256 %.16s…, here is %.16s…", pin.lock, was.Source, b.Source))
+	}
+	return notLocked(pin.lock + " has a build with other config fragments or patches than these files hold now")
 }
 
 // releaseMark begins what a build adds to the release of its source.

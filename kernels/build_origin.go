@@ -21,9 +21,16 @@ type origin struct {
 	tarball string // exactly one of tarball, deb and tree is set
 	deb     string
 	tree    string
+
+	suite string       // of the archive that the package is from
+	bases []string     // of the archives that have it
+	files []PinnedFile // what has to be got; empty for a tree
+	get   func(context.Context) error
 }
 
-func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
+// resolve names the source. get then makes it ready to be unpacked.
+func (o buildOrigin) resolve(ctx context.Context, env Env) (*origin, error) {
+	ready := func(context.Context) error { return nil }
 	wrong := func(key string, err error) error {
 		return &matrix.Failure{
 			Side: matrix.SideKernel, Reason: "build: " + key + ": " + err.Error(),
@@ -32,11 +39,20 @@ func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
 	}
 	switch {
 	case o.Debian != nil:
-		path, p, err := FetchDebianPackage(ctx, env, *o.Debian)
-		if err != nil {
-			return nil, err
+		pin := env.Pin
+		if pin == nil {
+			var err error
+			if pin, err = o.Debian.resolvePackage(ctx, env); err != nil {
+				return nil, err
+			}
 		}
-		return &origin{what: p.Name + " " + p.Version, hash: p.SHA256, version: p.Version, deb: path}, nil
+		p := pin.packages()[0]
+		src := &origin{what: p.Name + " " + p.Version, hash: p.SHA256, version: p.Version, suite: pin.Suite, bases: pin.bases, files: pin.Files}
+		src.get = func(ctx context.Context) (err error) {
+			src.deb, err = o.Debian.download(ctx, env, pin, p)
+			return err
+		}
+		return src, nil
 	case o.Tarball != "":
 		path, err := filepath.Abs(o.Tarball)
 		if err != nil {
@@ -52,7 +68,14 @@ func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
 				Hint: "get the tarball again, or correct sha256: in the matrix",
 			}
 		}
-		return &origin{what: filepath.Base(path), hash: sum, tarball: path}, nil
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, wrong("tarball", err)
+		}
+		return &origin{
+			what: filepath.Base(path), hash: sum, tarball: path, get: ready,
+			files: []PinnedFile{{Path: o.Tarball, Size: info.Size(), SHA256: sum}},
+		}, nil
 	}
 	path, err := filepath.Abs(o.Tree)
 	if err != nil {
@@ -62,7 +85,7 @@ func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
 	if err != nil {
 		return nil, wrong("tree", err)
 	}
-	return &origin{what: path, hash: sum, tree: path}, nil
+	return &origin{what: path, hash: sum, tree: path, get: ready}, nil
 }
 
 // hashTree names the state of a tree without reading it: paths, modes, sizes

@@ -17,6 +17,12 @@ import (
 	"kqual/matrix"
 )
 
+// What trees are called in the cache, and the file that says that one is whole.
+const (
+	treeKind  = "tree"
+	treeReady = "ready"
+)
+
 // tree is a kernel source tree in the cache that is built in. It stays between
 // builds, so that only what a patch touches is compiled again.
 type tree struct {
@@ -46,7 +52,7 @@ func (t *tree) use(ctx context.Context, work func() error) error {
 		return err
 	}
 	defer t.lock.Close()
-	ready := filepath.Join(t.dir, "ready")
+	ready := filepath.Join(t.dir, treeReady)
 	if _, err := os.Stat(ready); err != nil {
 		if err := t.unpack(ctx); err != nil {
 			return err
@@ -77,7 +83,7 @@ func (t *tree) acquire(ctx context.Context) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("lock the tree: %w", err)
 	}
-	t.lock, err = os.OpenFile(filepath.Join(dir, "tree-"+filepath.Base(t.dir)+".lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	t.lock, err = os.OpenFile(filepath.Join(dir, treeKind+"-"+filepath.Base(t.dir)+".lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return fmt.Errorf("lock the tree: %w", err)
 	}

@@ -23,10 +23,18 @@ import (
 
 // Cache keeps what was fetched, extracted and built. Each entry is a directory
 // KIND/KEY that appears by rename, with a manifest of its files; a lock file
-// beside it keeps two makers apart.
+// beside it keeps two makers apart, a lock on the directory itself tells Prune
+// that it is in use.
 type Cache struct {
+	// Offline forbids the network: what is not in the cache is an error.
+	Offline bool
+
 	dir   string
 	fresh time.Duration // how long a revalidated file is used without asking again
+	inUse holds
+	// named, where it is not nil, collects the entries that are asked for, as
+	// KIND/KEY; nothing is made then.
+	named map[string]bool
 }
 
 // manifestName is the file of an entry that describes the others.
@@ -76,23 +84,7 @@ func OpenCache(dir string) (*Cache, error) {
 func (c *Cache) Dir() string { return c.dir }
 
 // Size is the space that the cache's files take, in bytes.
-func (c *Cache) Size() (int64, error) {
-	var total int64
-	err := filepath.WalkDir(c.dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return ignoreMissing(err)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return ignoreMissing(err)
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			total += st.Blocks * 512
-		}
-		return nil
-	})
-	return total, err
-}
+func (c *Cache) Size() (int64, error) { return diskSize(c.dir) }
 
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +99,13 @@ func ignoreMissing(err error) error {
 // Makers of the same entry wait for each other, in this process and others.
 func (c *Cache) Entry(ctx context.Context, kind, key string, fill func(tmp string) error) (string, error) {
 	dir := c.path(kind, key)
-	if intact(dir) {
+	if c.named != nil {
+		if c.note(kind, key); !intact(dir) {
+			return "", notInCache(kind + "/" + key)
+		}
+		return dir, nil
+	}
+	if c.hold(dir, false) {
 		return dir, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -118,30 +116,42 @@ func (c *Cache) Entry(ctx context.Context, kind, key string, fill func(tmp strin
 		return "", err
 	}
 	defer unlock()
-	if intact(dir) {
+	if c.hold(dir, true) {
 		return dir, nil
 	}
+	if err := c.makeEntry(kind, key, fill); err != nil {
+		return "", err
+	}
+	if !c.hold(dir, true) {
+		return "", fmt.Errorf("cache entry %s/%s was altered while it was made", kind, key)
+	}
+	return dir, nil
+}
+
+// makeEntry makes an entry; its lock is held.
+func (c *Cache) makeEntry(kind, key string, fill func(tmp string) error) error {
+	dir := c.path(kind, key)
 	if err := os.RemoveAll(dir); err != nil {
-		return "", fmt.Errorf("remove a damaged cache entry: %w", err)
+		return fmt.Errorf("remove a damaged cache entry: %w", err)
 	}
 	tmp, release, err := c.Temp()
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer release()
 	if err := fill(tmp); err != nil {
-		return "", err
+		return err
 	}
 	if err := writeManifest(tmp); err != nil {
-		return "", fmt.Errorf("describe cache entry %s/%s: %w", kind, key, err)
+		return fmt.Errorf("describe cache entry %s/%s: %w", kind, key, err)
 	}
 	if err := syncFiles(tmp); err != nil {
-		return "", fmt.Errorf("write cache entry %s/%s: %w", kind, key, err)
+		return fmt.Errorf("write cache entry %s/%s: %w", kind, key, err)
 	}
 	if err := os.Rename(tmp, dir); err != nil {
-		return "", fmt.Errorf("publish cache entry: %w", err)
+		return fmt.Errorf("publish cache entry: %w", err)
 	}
-	return dir, nil
+	return nil
 }
 
 // Has says whether the entry kind/key is there and intact.
@@ -246,11 +256,16 @@ func (c *Cache) Lock(ctx context.Context, name string) (unlock func(), err error
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("lock the cache: %w", err)
 	}
-	l := flock.New(filepath.Join(dir, strings.ReplaceAll(name, "/", "_")+".lock"))
+	l := flock.New(lockFile(dir, name))
 	if _, err := l.TryLockContext(ctx, lockPoll); err != nil {
 		return nil, fmt.Errorf("lock the cache: %w", err)
 	}
 	return func() { _ = l.Unlock() }, nil
+}
+
+// lockFile is the file of the lock of that name.
+func lockFile(dir, name string) string {
+	return filepath.Join(dir, strings.ReplaceAll(name, "/", "_")+".lock")
 }
 
 // intact compares the files of an entry with its manifest, without reading them.

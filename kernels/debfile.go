@@ -46,6 +46,15 @@ func (debSource) Catalog() matrix.KernelSource {
 	}
 }
 
+// Resolve has nothing to look up: the matrix names the files by their hashes.
+func (debSource) Resolve(_ context.Context, _ Env, config any) (*Pin, error) {
+	pin := &Pin{}
+	for _, b := range config.(debConfig).Packages {
+		pin.Files = append(pin.Files, b.pinned())
+	}
+	return pin, nil
+}
+
 func (debSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
 	c := config.(debConfig)
 	key := []string{unpackFormat}

@@ -24,17 +24,18 @@ const oldReleases = "http://archive.debian.org/debian"
 // archive's signature down to each file. Nothing is installed on the host.
 type debianSource struct{}
 
-// DebianConfig is the debian: part of a kernel or of a build's source.
+// DebianConfig is the debian: part of a kernel or of a build's source. Its JSON
+// form is what makes it another kernel: not where the packages come from.
 type DebianConfig struct {
 	Suite        string `yaml:"suite" kqual:"required"`
 	Package      string `yaml:"package" kqual:"required"` // may have * and ?
 	Version      string `yaml:"version"`                  // empty for the newest
 	Versions     string `yaml:"versions"`                 // a range, as in ">=6.1 <6.2"
 	Track        string `yaml:"track"`                    // latest: only the newest that matches
-	Mirror       string `yaml:"mirror"`                   // base URL; empty for the host's own
+	Mirror       string `yaml:"mirror" json:"-"`          // base URL; empty for the host's own
 	Arch         string `yaml:"arch"`                     // amd64 where empty
-	Keyring      string `yaml:"keyring"`                  // empty for Debian's
-	AllowExpired bool   `yaml:"allow_expired"`            // accept a Release file past its Valid-Until
+	Keyring      string `yaml:"keyring" json:"-"`         // empty for Debian's
+	AllowExpired bool   `yaml:"allow_expired" json:"-"`   // accept a Release file past its Valid-Until
 }
 
 var (
@@ -158,34 +159,79 @@ func (c DebianConfig) packages(ctx context.Context, env Env) ([]PackageInfo, *re
 
 // FetchDebianPackage returns the path of one verified .deb.
 func FetchDebianPackage(ctx context.Context, env Env, c DebianConfig) (string, PackageInfo, error) {
-	list, r, err := c.packages(ctx, env)
+	pin, err := c.resolvePackage(ctx, env)
 	if err != nil {
 		return "", PackageInfo{}, err
 	}
-	if c, err = c.single(list); err != nil {
-		return "", PackageInfo{}, err
-	}
-	p, err := findPackage(list, c.Package, c.Version, c.Suite)
-	if err != nil {
-		return "", p, err
-	}
-	path, err := download(ctx, env, r, p)
+	p := pin.packages()[0]
+	path, err := c.download(ctx, env, pin, p)
 	return path, p, err
 }
 
-func download(ctx context.Context, env Env, r *release, p PackageInfo) (string, error) {
-	req := Request{SHA256: p.SHA256, Size: p.Size, Step: "download " + p.Name + " " + p.Version}
+// resolvePackage names the one package that c stands for, with nothing that it
+// depends on.
+func (c DebianConfig) resolvePackage(ctx context.Context, env Env) (*Pin, error) {
+	list, r, err := c.packages(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = c.single(list); err != nil {
+		return nil, err
+	}
+	p, err := findPackage(list, c.Package, c.Version, c.Suite)
+	if err != nil {
+		return nil, err
+	}
+	return c.pin(r, p), nil
+}
+
+// pin names packages of r.
+func (c DebianConfig) pin(r *release, parts ...PackageInfo) *Pin {
 	// A suite on its way to the archive of old releases may still have its index
 	// on the mirror and its packages there no more. The hash is what counts.
+	pin := &Pin{Version: carrier(parts).Version, Suite: c.Suite, bases: slices.Compact(append([]string{r.base}, r.bases...))}
+	for _, p := range parts {
+		pin.Files = append(pin.Files, PinnedFile{Name: p.Name, Version: p.Version, Path: p.Filename, Size: p.Size, SHA256: p.SHA256})
+	}
+	return pin
+}
+
+// packages are the files of p as an index has them.
+func (p *Pin) packages() []PackageInfo {
+	list := make([]PackageInfo, len(p.Files))
+	for i, f := range p.Files {
+		list[i] = PackageInfo{Name: f.Name, Version: f.Version, Filename: f.Path, Size: f.Size, SHA256: f.SHA256}
+	}
+	return list
+}
+
+func (c DebianConfig) download(ctx context.Context, env Env, pin *Pin, p PackageInfo) (string, error) {
+	bases := pin.bases
+	if bases == nil {
+		var err error
+		if bases, err = c.bases(); err != nil {
+			return "", err
+		}
+	}
+	req := Request{SHA256: p.SHA256, Size: p.Size, Step: "download " + p.Name + " " + p.Version}
 	var first error
-	for _, base := range slices.Compact(append([]string{r.base}, r.bases...)) {
+	for _, base := range bases {
 		req.URL = base + "/" + p.Filename
 		path, err := env.Cache.Download(ctx, env, req)
+		if env.locked() && refusedBytes(err) {
+			return "", notAsLocked(env, p, err)
+		}
 		if err == nil || first == nil && !isMissing(err) {
 			return path, unreachable(err)
 		}
 		if first == nil {
 			first = err
+		}
+	}
+	if env.locked() {
+		return "", &matrix.Failure{
+			Side: matrix.SideKernel, Reason: fmt.Sprintf("%s has %s %s, and the archive has it no more: %v", env.Pin.lock, p.Name, p.Version, first),
+			Hint: "name an archive of the past that has it (debian: {mirror: …, allow_expired: true}), or give it up: " + updateHint,
 		}
 	}
 	return "", &matrix.Failure{
@@ -194,7 +240,15 @@ func download(ctx context.Context, env Env, r *release, p PackageInfo) (string, 
 	}
 }
 
-func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
+// notAsLocked is a package that came and is not the one in the lock.
+func notAsLocked(env Env, p PackageInfo, err error) error {
+	return &matrix.Failure{
+		Side: matrix.SideKernel, Reason: fmt.Sprintf("%s %s is not what %s has: %v", p.Name, p.Version, env.Pin.lock, err),
+		Hint: "name another mirror or an archive of the past (debian: {mirror: …, allow_expired: true}), or accept the change: " + updateHint,
+	}
+}
+
+func (debianSource) Resolve(ctx context.Context, env Env, config any) (*Pin, error) {
 	c := config.(DebianConfig)
 	list, r, err := c.packages(ctx, env)
 	if err != nil {
@@ -207,13 +261,23 @@ func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, err
 	if err != nil {
 		return nil, err
 	}
+	return c.pin(r, parts...), nil
+}
+
+func (s debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
+	c := config.(DebianConfig)
+	pin, err := env.pin(ctx, s, config)
+	if err != nil {
+		return nil, err
+	}
+	parts := pin.packages()
 	sums := []string{unpackFormat}
 	for _, p := range parts {
 		sums = append(sums, p.SHA256)
 	}
 	dir, err := env.Cache.Entry(ctx, "debian", hashStrings(sums...), func(tmp string) error {
 		for _, p := range parts {
-			path, err := download(ctx, env, r, p)
+			path, err := c.download(ctx, env, pin, p)
 			if err != nil {
 				return err
 			}
@@ -231,7 +295,7 @@ func (debianSource) Fetch(ctx context.Context, env Env, config any) (*Image, err
 	if err != nil {
 		return nil, err
 	}
-	return arrangedImage(ctx, env, dir, debianProvenance(r.base, c, parts))
+	return arrangedImage(ctx, env, dir, debianProvenance(pin, c))
 }
 
 // unpackFormat is part of a kernel's key in the cache: raise it when wantedFile
@@ -269,7 +333,8 @@ func wantedFile(name string) bool {
 }
 
 // debianProvenance says which packages a kernel is from.
-func debianProvenance(base string, c DebianConfig, parts []PackageInfo) matrix.Provenance {
+func debianProvenance(pin *Pin, c DebianConfig) matrix.Provenance {
+	parts := pin.packages()
 	// The package that holds the kernel has its version; the one that was named
 	// may be a meta package with a version of its own.
 	holder := carrier(parts)
@@ -277,13 +342,14 @@ func debianProvenance(base string, c DebianConfig, parts []PackageInfo) matrix.P
 	for i, p := range parts {
 		names[i] = p.Name + "=" + p.Version
 	}
-	return matrix.Provenance{
-		Source: "debian", Version: holder.Version, Arch: c.arch(),
-		Details: map[string]string{
-			"suite": c.Suite, "package": c.Package, "packages": strings.Join(names, " "),
-			"file": holder.Filename, "deb_sha256": holder.SHA256, "mirror": bareURL(base),
-		},
+	details := map[string]string{
+		"suite": c.Suite, "package": parts[0].Name, "packages": strings.Join(names, " "),
+		"file": holder.Filename, "deb_sha256": holder.SHA256,
 	}
+	if len(pin.bases) > 0 { // what a lock has is the same from every mirror
+		details["mirror"] = bareURL(pin.bases[0])
+	}
+	return matrix.Provenance{Source: "debian", Version: holder.Version, Arch: c.arch(), Details: details}
 }
 
 // bareURL is a URL without user and password.

@@ -23,6 +23,13 @@ func (c DebianConfig) several() bool {
 
 func isGlob(name string) bool { return strings.ContainsAny(name, "*?") }
 
+// expanded is config for one of the kernels that it stood for when it was locked.
+func (debianSource) expanded(config any, pin *Pin) any {
+	c := config.(DebianConfig)
+	c.Package, c.Version, c.Versions = pin.Files[0].Name, pin.Files[0].Version, ""
+	return c
+}
+
 func (debianSource) several(config any) bool { return config.(DebianConfig).several() }
 
 // expand lists the packages that match, oldest first. Two packages of one

@@ -35,15 +35,15 @@ func fetchRelease(ctx context.Context, env Env, c DebianConfig, bases []string) 
 	for _, base := range bases {
 		url := base + "/dists/" + c.Suite + "/InRelease"
 		var r *release
-		err := env.Cache.revalidate(ctx, env, url, func(data []byte) error {
+		err := env.Cache.revalidate(ctx, env, url, func(data []byte, now time.Time) error {
 			text, err := verifyClearsigned(data, c.keyring(), c.AllowExpired)
 			if err != nil {
 				return about("verify "+shownURL(url), err)
 			}
-			r, err = parseRelease(text, c, shownURL(url), time.Now())
+			r, err = parseRelease(text, c, shownURL(url), now)
 			return err
 		})
-		if isMissing(err) || err != nil && missing != nil && !refused(err) {
+		if isMissing(err) || isOffline(err) || err != nil && missing != nil && !refused(err) {
 			missing = errors.Join(missing, err)
 			continue
 		}
@@ -52,6 +52,9 @@ func fetchRelease(ctx context.Context, env Env, c DebianConfig, bases []string) 
 		}
 		r.base, r.bases = base, bases
 		return r, nil
+	}
+	if isOffline(missing) {
+		return nil, notInCache("an index of suite " + c.Suite)
 	}
 	return nil, &matrix.Failure{
 		Side: matrix.SideKernel, Reason: fmt.Sprintf("no suite %s: %s", c.Suite, oneLine(missing)),

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -76,17 +77,29 @@ var httpClient = &http.Client{Transport: &http.Transport{
 // or the network. It is hashed on the way and appears only if the hash is
 // right.
 func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, error) {
-	const name = "file"
 	if !hexSHA256.MatchString(req.SHA256) {
 		return "", fmt.Errorf("get %s: %q is no sha256", shownURL(req.URL), req.SHA256)
 	}
 	dir, err := c.Entry(ctx, "download", req.SHA256, func(tmp string) error {
-		return retry(ctx, func() error { return fetchTo(ctx, env, req, filepath.Join(tmp, name)) })
+		return retry(ctx, func() error { return fetchTo(ctx, env, req, filepath.Join(tmp, downloadName)) })
 	})
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, name), nil
+	return filepath.Join(dir, downloadName), nil
+}
+
+// downloadName is the only file of a download's entry.
+const downloadName = "file"
+
+// downloadSize is the size of a file that was downloaded, in bytes; 0 where the
+// cache does not have it.
+func (c *Cache) downloadSize(sha256 string) int64 {
+	m, err := readManifest(c.path("download", sha256))
+	if err != nil {
+		return 0
+	}
+	return m.Files[downloadName].Size
 }
 
 // retry repeats what failed for a reason that may pass.
@@ -112,6 +125,9 @@ func retry(ctx context.Context, try func() error) error {
 }
 
 func fetchTo(ctx context.Context, env Env, req Request, dst string) (err error) {
+	if env.Cache.Offline {
+		return notInCache(strings.TrimPrefix(req.Step, "download "))
+	}
 	body, err := get(ctx, req.URL, nil)
 	if err != nil {
 		return err
@@ -178,6 +194,12 @@ func unreachable(err error) error {
 func refused(err error) bool {
 	var f *matrix.Failure
 	return errors.As(err, &f)
+}
+
+// refusedBytes says that a file came whole and is another one. A shorter one
+// looks as if it were cut off.
+func refusedBytes(err error) bool {
+	return refused(err) && !isOffline(err) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // get starts a GET; the body ends with an error when nothing comes for

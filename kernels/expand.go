@@ -20,6 +20,8 @@ type expander interface {
 	several(config any) bool
 	// expand lists the kernels that config stands for, oldest first.
 	expand(ctx context.Context, env Env, config any) ([]Variant, error)
+	// expanded is the config of a variant that a lock has.
+	expanded(config any, pin *Pin) any
 }
 
 // CanExpand says whether an entry of the matrix can stand for several kernels.

@@ -38,6 +38,23 @@ func (fileSource) Catalog() matrix.KernelSource {
 	}
 }
 
+func (fileSource) Resolve(_ context.Context, _ Env, config any) (*Pin, error) {
+	c := config.(fileConfig)
+	path, err := userPath("vmlinuz", c.Vmlinuz, false)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := HashFile(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Pin{Files: []PinnedFile{{Path: c.Vmlinuz, Size: info.Size(), SHA256: sum}}}, nil
+}
+
 func (fileSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
 	c := config.(fileConfig)
 	vmlinuz, err := userPath("vmlinuz", c.Vmlinuz, false)

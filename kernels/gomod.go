@@ -68,11 +68,19 @@ func decodeGomod(node *yaml.Node, path string) (any, matrix.Problems) {
 	return c, problems
 }
 
+// Resolve has nothing to look up: the matrix names the module's version.
+func (gomodSource) Resolve(_ context.Context, _ Env, config any) (*Pin, error) {
+	return &Pin{Sum: config.(gomodConfig).Sum}, nil
+}
+
 func (gomodSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
 	c := config.(gomodConfig)
 	at := c.Module + "@" + c.Version
 	const sumName = "go.sum" // what the go command verified
 	dir, err := env.Cache.Entry(ctx, "gomod", hashStrings(unpackFormat, at, c.Sum), func(tmp string) error {
+		if env.Cache.Offline {
+			return notInCache(at)
+		}
 		step := Event{Kernel: env.Kernel, Step: "download " + at}
 		env.Progress(step)
 		m, err := downloadModule(ctx, c)
@@ -95,6 +103,9 @@ func (gomodSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 	sum, err := os.ReadFile(filepath.Join(dir, sumName))
 	if err != nil {
 		return nil, err
+	}
+	if env.locked() && string(sum) != env.Pin.Sum {
+		return nil, notLocked(fmt.Sprintf("%s: wrong hash: %s, %s has %s", at, sum, env.Pin.lock, env.Pin.Sum))
 	}
 	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: "gomod", Details: map[string]string{
 		"module": c.Module, "module_version": c.Version, "sum": string(sum),

@@ -37,10 +37,32 @@ func (hostSource) Catalog() matrix.KernelSource {
 	}
 }
 
-func (s hostSource) Fetch(ctx context.Context, env Env, _ any) (*Image, error) {
-	release, err := s.release()
+func (s hostSource) Resolve(ctx context.Context, env Env, _ any) (*Pin, error) {
+	c, err := s.config()
 	if err != nil {
 		return nil, err
+	}
+	return fileSource{}.Resolve(ctx, env, c)
+}
+
+func (s hostSource) Fetch(ctx context.Context, env Env, _ any) (*Image, error) {
+	c, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	img, err := fileSource{}.Fetch(ctx, env, c)
+	if err != nil {
+		return nil, err
+	}
+	img.Provenance.Source = "host"
+	return img, nil
+}
+
+// config is the running kernel as one in files.
+func (s hostSource) config() (fileConfig, error) {
+	release, err := s.release()
+	if err != nil {
+		return fileConfig{}, err
 	}
 	c := fileConfig{
 		Vmlinuz: filepath.Join(s.root, "boot/vmlinuz-"+release),
@@ -48,7 +70,7 @@ func (s hostSource) Fetch(ctx context.Context, env Env, _ any) (*Image, error) {
 		Config:  filepath.Join(s.root, "boot/config-"+release),
 	}
 	if f, err := os.Open(c.Vmlinuz); err != nil {
-		return nil, &matrix.Failure{
+		return c, &matrix.Failure{
 			Side: matrix.SideHost, Reason: fmt.Sprintf("no image of the running kernel: %v", err),
 			Hint: "in a container the kernel is the host's; name a copy (file: {vmlinuz: …}), or make it readable (Ubuntu: chmod +r)",
 		}
@@ -61,12 +83,7 @@ func (s hostSource) Fetch(ctx context.Context, env Env, _ any) (*Image, error) {
 	if _, err := os.Stat(c.Config); err != nil {
 		c.Config = ""
 	}
-	img, err := fileSource{}.Fetch(ctx, env, c)
-	if err != nil {
-		return nil, err
-	}
-	img.Provenance.Source = "host"
-	return img, nil
+	return c, nil
 }
 
 // runningRelease is uname -r of this machine.

@@ -52,14 +52,23 @@ func (ociSource) Catalog() matrix.KernelSource {
 	}
 }
 
-func (ociSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
+// Resolve asks the registry which image a tag, or the digest of an index, stands
+// for. An offline cache answers with what it was told last.
+func (ociSource) Resolve(ctx context.Context, env Env, config any) (*Pin, error) {
 	c := config.(ociConfig)
+	if env.Cache.Offline {
+		digest, checked, ok := env.Cache.recall(c.Image)
+		if !ok {
+			return nil, notInCache("which image " + c.Image + " is")
+		}
+		env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: offlineStep(c.Image, checked)})
+		return &Pin{Digest: digest}, nil
+	}
 	ref, err := name.ParseReference(c.Image, name.StrictValidation)
 	if err != nil {
 		return nil, err
 	}
-	img, err := remote.Image(ref, remote.WithContext(ctx), remote.WithTransport(httpClient.Transport),
-		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}))
+	img, err := remoteImage(ctx, ref)
 	if err != nil {
 		return nil, imageFailure(c, err)
 	}
@@ -67,7 +76,35 @@ func (ociSource) Fetch(ctx context.Context, env Env, config any) (*Image, error)
 	if err != nil {
 		return nil, imageFailure(c, err)
 	}
-	dir, err := env.Cache.Entry(ctx, "oci", hashStrings(unpackFormat, digest.String()), func(tmp string) error {
+	return &Pin{Digest: digest.String()}, env.Cache.remember(ctx, c.Image, digest.String())
+}
+
+func remoteImage(ctx context.Context, ref name.Reference) (v1.Image, error) {
+	return remote.Image(ref, remote.WithContext(ctx), remote.WithTransport(httpClient.Transport),
+		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}))
+}
+
+func (s ociSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
+	c := config.(ociConfig)
+	pin, err := env.pin(ctx, s, config)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := name.ParseReference(c.Image, name.StrictValidation)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := env.Cache.Entry(ctx, "oci", hashStrings(unpackFormat, pin.Digest), func(tmp string) error {
+		if env.Cache.Offline {
+			return notInCache(c.Image)
+		}
+		img, err := remoteImage(ctx, ref.Context().Digest(pin.Digest))
+		if err != nil && env.locked() {
+			return about("locked as "+pin.Digest, imageFailure(c, err))
+		}
+		if err != nil {
+			return imageFailure(c, err)
+		}
 		step := Event{Kernel: env.Kernel, Step: "download " + c.Image}
 		env.Progress(step)
 		if err := extractImage(img, tmp); err != nil {
@@ -81,7 +118,7 @@ func (ociSource) Fetch(ctx context.Context, env Env, config any) (*Image, error)
 		return nil, err
 	}
 	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: "oci", Details: map[string]string{
-		"image": c.Image, "digest": digest.String(),
+		"image": c.Image, "digest": pin.Digest,
 	}})
 }
 
@@ -129,7 +166,7 @@ func imageFailure(c ociConfig, err error) error {
 	hint := "check the network and the registry, or name another image in the matrix"
 	var t *transport.Error
 	if errors.As(err, &t) && t.StatusCode == http.StatusNotFound {
-		hint = "correct image: in the matrix"
+		hint = "correct image: in the matrix; where it was locked, " + updateHint
 	}
 	return &matrix.Failure{Side: matrix.SideKernel, Reason: "get image " + c.Image + ": " + oneLine(err), Hint: hint}
 }

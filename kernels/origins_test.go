@@ -179,6 +179,13 @@ func push(t *testing.T, handler http.Handler, layers ...[]byte) (string, v1.Imag
 	t.Helper()
 	s := httptest.NewServer(handler)
 	t.Cleanup(s.Close)
+	at := strings.TrimPrefix(s.URL, "http://") + "/kernels/linux:6.9"
+	return at, repush(t, at, layers...)
+}
+
+// repush puts an image of layers in the place of another.
+func repush(t *testing.T, at string, layers ...[]byte) v1.Image {
+	t.Helper()
 	img := empty.Image
 	for _, data := range layers {
 		l, err := ocitar.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
@@ -186,11 +193,10 @@ func push(t *testing.T, handler http.Handler, layers ...[]byte) (string, v1.Imag
 		img, err = mutate.AppendLayers(img, l)
 		must(t, err)
 	}
-	at := strings.TrimPrefix(s.URL, "http://") + "/kernels/linux:6.9"
 	ref, err := name.ParseReference(at)
 	must(t, err)
 	must(t, remote.Write(ref, img))
-	return at, img
+	return img
 }
 
 func TestContainerImageGivesAKernelByTagAndDigest(t *testing.T) {

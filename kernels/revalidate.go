@@ -37,23 +37,31 @@ type keptFile struct {
 // revalidate gets the file at url, from the cache where it is fresh or the
 // server says that it has not changed, and hands it to check. Only what check
 // accepts is kept. Where the server cannot be reached the kept copy has to do;
-// check sees that one, too.
-func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func([]byte) error) error {
-	sum := sha256.Sum256([]byte(url)) // a URL may carry a password
-	key := hex.EncodeToString(sum[:])
-	unlock, err := c.Lock(ctx, "release-"+key)
+// check sees that one, too. An offline cache has the kept copy alone, and check
+// judges it by the time when the server last vouched for it.
+func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(body []byte, now time.Time) error) error {
+	key := keptKey(url)
+	c.note(keptKind, key)
+	unlock, err := c.Lock(ctx, keptKind+"-"+key)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	dir := filepath.Join(c.dir, "release")
+	dir := filepath.Join(c.dir, keptKind)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("open the cache: %w", err)
 	}
 	path := filepath.Join(dir, key+".json")
 	kept := readKept(path)
+	if c.Offline {
+		if kept == nil {
+			return notInCache(shownURL(url))
+		}
+		env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: offlineStep(shownURL(url), kept.Checked)})
+		return check(kept.Body, kept.Checked)
+	}
 	if kept != nil {
-		if age := time.Since(kept.Checked); age >= 0 && age < c.fresh && check(kept.Body) == nil {
+		if age := time.Since(kept.Checked); age >= 0 && age < c.fresh && check(kept.Body, time.Now()) == nil {
 			return nil
 		}
 	}
@@ -66,14 +74,14 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 		if kept == nil || ctx.Err() != nil || isMissing(err) || refused(err) {
 			return err
 		}
-		if cerr := check(kept.Body); cerr != nil {
+		if cerr := check(kept.Body, time.Now()); cerr != nil {
 			return errors.Join(err, cerr)
 		}
-		env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf(
+		env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: fmt.Sprintf(
 			"use the copy of %s from %s: %v", shownURL(url), kept.Checked.Local().Format(time.DateTime), err)})
 		return nil
 	}
-	if err := check(fresh.Body); err != nil {
+	if err := check(fresh.Body, time.Now()); err != nil {
 		return err
 	}
 	data, err := json.Marshal(fresh)
@@ -81,6 +89,15 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 		return err
 	}
 	return atomicfile.Write(path, data)
+}
+
+// keptKind is the cache's directory for files that change.
+const keptKind = "release"
+
+// keptKey names the copy of what is at url, which may carry a password.
+func keptKey(url string) string {
+	sum := sha256.Sum256([]byte(url))
+	return hex.EncodeToString(sum[:])
 }
 
 // readKept returns nil where there is no readable copy.

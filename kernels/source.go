@@ -30,6 +30,7 @@ type Event struct {
 	Done   int64  // bytes so far
 	Total  int64  // bytes in all; 0 where unknown
 	End    bool   // the step is over
+	Notice bool   // no step: something that users must know
 }
 
 // Env is what a source works with.
@@ -37,13 +38,17 @@ type Env struct {
 	Cache    *Cache
 	Kernel   string      // name in the matrix, for events
 	Progress func(Event) // may be called from any goroutine; never nil
+	Pin      *Pin        // what to get; nil for what the config stands for now
 }
 
 // Source is one kind of origin. Its name is the key in the matrix.
 type Source interface {
 	// Catalog describes the source to the matrix parser.
 	Catalog() matrix.KernelSource
-	// Fetch returns the image for a config that Catalog().Decode returned. It
+	// Resolve says what a config that Catalog().Decode returned stands for now,
+	// without getting it.
+	Resolve(ctx context.Context, env Env, config any) (*Pin, error)
+	// Fetch returns the image that env pins, or else the one that Resolve names. It
 	// reuses what the cache has and leaves nothing behind on failure. An error
 	// may be a *matrix.Failure, which names a side and a hint.
 	Fetch(ctx context.Context, env Env, config any) (*Image, error)
@@ -67,11 +72,18 @@ func Sources() []Source {
 	return out
 }
 
-// Fetch gets the image of one kernel of the matrix.
+// Fetch gets the image of one kernel of the matrix: the locked one, where there
+// is a lock.
 func Fetch(ctx context.Context, env Env, k matrix.Kernel) (*Image, error) {
 	s, ok := sources[k.Source]
 	if !ok {
 		return nil, fmt.Errorf("kernel %s: no source named %q", k.Name, k.Source)
+	}
+	switch pin := k.Pin.(type) {
+	case *Pin:
+		return fetchLocked(ctx, env, s, k.Config, pin)
+	case *matrix.Failure:
+		return nil, pin
 	}
 	return s.Fetch(ctx, env, k.Config)
 }

@@ -38,6 +38,11 @@ func (urlSource) Catalog() matrix.KernelSource {
 	}
 }
 
+// Resolve has nothing to look up: the matrix names the file by its hash.
+func (urlSource) Resolve(_ context.Context, _ Env, config any) (*Pin, error) {
+	return &Pin{Files: []PinnedFile{config.(blob).pinned()}}, nil
+}
+
 func (urlSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
 	c := config.(blob)
 	dir, err := env.Cache.Entry(ctx, "url", hashStrings(unpackFormat, c.base(), c.SHA256), func(tmp string) error {

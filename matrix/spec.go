@@ -47,9 +47,10 @@ type Kernel struct {
 	Machine Machine // the matrix's machine with the kernel's own settings over it
 	Source  string  // the registered kind: debian, file, build
 	Config  any     // what the kind's decoder made of its YAML node
+	Line    int     // in the matrix file
 	// Allowances are lines that its log may have.
 	Allowances []Allowance
-	Line       int // in the matrix file
+	Pin        any // what a lock has of it, for package kernels; nil without a lock
 }
 
 // Watch is a named set of the kernel's own flags plus the check that the

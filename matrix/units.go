@@ -71,7 +71,7 @@ func (*bytesize) want() string { return "a size such as 512MiB, 1GiB or a number
 
 func (b *bytesize) DecodeStrict(node *yaml.Node, path string) Problems {
 	if isText(node) {
-		if n, err := parseSize(node.Value); err == nil {
+		if n, err := ParseSize(node.Value); err == nil {
 			*b = bytesize(n)
 			return nil
 		}
@@ -84,7 +84,8 @@ var sizeUnits = []struct {
 	bytes  int64
 }{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}}
 
-func parseSize(s string) (int64, error) {
+// ParseSize reads a size in bytes, written as 512MiB, 1GiB or a number of bytes.
+func ParseSize(s string) (int64, error) {
 	unit := int64(1)
 	for _, u := range sizeUnits {
 		if number, ok := strings.CutSuffix(s, u.suffix); ok {

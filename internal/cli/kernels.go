@@ -18,12 +18,15 @@ import (
 func (a *app) kernelsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernels",
-		Short: "List, fetch, build or verify the kernels of the matrix",
+		Short: "List, fetch, build, lock, verify or prune the kernels of the matrix",
 	}
 	group(cmd)
 	cmd.AddCommand(
 		a.kernelsListCommand(),
 		a.kernelsVerifyCommand(),
+		a.kernelsLockCommand(),
+		a.kernelsUpdateCommand(),
+		a.kernelsPruneCommand(),
 		a.getCommand("fetch", "Get kernels into the cache, by download or build", func(matrix.Kernel) bool { return true }),
 		a.getCommand("build", "Build the kernels of the matrix that are built from source", func(k matrix.Kernel) bool { return k.Source == "build" }),
 	)
@@ -96,7 +99,7 @@ func (a *app) getCommand(name, short string, wanted func(matrix.Kernel) bool) *c
 			if err != nil {
 				return err
 			}
-			cache, err := openCache()
+			cache, err := sel.openCache()
 			if err != nil {
 				return err
 			}
@@ -131,6 +134,7 @@ func (a *app) getCommand(name, short string, wanted func(matrix.Kernel) bool) *c
 		},
 	}
 	sel.matrixFlag(cmd)
+	sel.getFlags(cmd)
 	return cmd
 }
 

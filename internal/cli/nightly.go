@@ -161,8 +161,12 @@ func (a *app) measureNight(ctx context.Context, db *history.DB, o nightlyOptions
 	if left != "" {
 		a.say("kqual: warning: %s", left)
 	}
+	cache, err := o.sel.openCache()
+	if err != nil {
+		return "", nil, err
+	}
 	dir := nightly.Dir(o.state, id)
-	j := job{spec: spec, plan: plan, dir: dir, accel: o.accel, jobs: o.jobs}
+	j := job{spec: spec, plan: plan, cache: cache, dir: dir, accel: o.accel, jobs: o.jobs}
 	switch {
 	case unfinished != nil && unfinished.State == reports.StateDone:
 		a.say("kqual: night %s is measured; going on with its report", id)

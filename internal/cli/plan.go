@@ -33,6 +33,7 @@ func (a *app) planCommand() *cobra.Command {
 		},
 	}
 	sel.flags(cmd)
+	sel.getFlags(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -50,11 +50,15 @@ The table goes to standard output, one line per finished cell to standard error.
 results.json is saved cell by cell, so the first Ctrl-C keeps what is finished;
 a second one kills kqual and its virtual machines at once.
 
+--locked takes exactly the kernels that kqual kernels lock wrote down; one that
+cannot be had so fails, and the others go on.
+
 ` + exitCodes,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd, o) },
 	}
 	o.flags(cmd)
+	o.getFlags(cmd)
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, outputHelp)
 	f.StringVar(&o.dir, "out", defaultOut, "`DIR` for results.json, report.md and logs/")
@@ -102,7 +106,11 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 			return err
 		}
 	}
-	r, err := a.perform(ctx, job{spec: spec, plan: plan, dir: o.dir, accel: o.accel, jobs: o.jobs, known: known, before: before})
+	cache, err := o.openCache()
+	if err != nil {
+		return err
+	}
+	r, err := a.perform(ctx, job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, jobs: o.jobs, known: known, before: before})
 	if r == nil {
 		return err
 	}
@@ -120,6 +128,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 type job struct {
 	spec   *matrix.Spec
 	plan   *matrix.Plan
+	cache  *kernels.Cache
 	dir    string
 	accel  string // see runner.Config
 	jobs   int
@@ -130,10 +139,6 @@ type job struct {
 // perform measures a plan into its directory, cell by cell, and returns the
 // report. An interruption is no error: the report says so.
 func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
-	cache, err := openCache()
-	if err != nil {
-		return nil, err
-	}
 	show := a.newProgress(j.plan.Cells())
 	c := &collector{
 		path: filepath.Join(j.dir, resultsName), show: show,
@@ -147,7 +152,7 @@ func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
 	})
 	c.start()
 	runs, err := a.measure(ctx, runner.Config{
-		Plan: j.plan, Sampling: j.spec.Sampling, Cache: cache, CacheDir: cache.Dir(),
+		Plan: j.plan, Sampling: j.spec.Sampling, Cache: j.cache, CacheDir: j.cache.Dir(),
 		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Jobs: j.jobs, Earlier: j.known, OnEvent: c.event,
 	})
 	stopWatching()

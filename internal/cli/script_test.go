@@ -33,9 +33,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("KQUAL_CACHE", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("DEFAULT_MATRIX", filepath.Join(root, "matrix.yaml"))
 			env.Setenv("RESULTS", filepath.Join(root, "reports/testdata/results.json"))
-			return nil
+			return newArchive(env)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "archive": archiveCommand},
 	})
 }
 

@@ -20,6 +20,39 @@ const defaultMatrix = "matrix.yaml"
 type selector struct {
 	path       string
 	only, skip []string
+	locked     bool // take the kernels from the lock
+	offline    bool // no network
+
+	entries []matrix.Kernel          // the matrix's kernels before expand
+	entryOf map[string]matrix.Kernel // what stood in the matrix for a kernel
+}
+
+// getFlags are for commands that get kernels.
+func (s *selector) getFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&s.locked, "locked", false, "take every kernel exactly as the lock beside the matrix has it (see kqual kernels lock)")
+	s.offlineFlag(cmd)
+}
+
+func (s *selector) offlineFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&s.offline, "offline", false, "use no network: take indexes, packages and sources from the cache alone")
+}
+
+// openCache is openCache for a command that may be offline.
+func (s *selector) openCache() (*kernels.Cache, error) {
+	c, err := openCache()
+	if err == nil {
+		c.Offline = s.offline
+	}
+	return c, err
+}
+
+// lock reads the lock of the matrix.
+func (s *selector) lock() (*kernels.Lock, error) {
+	l, err := kernels.LoadLock(kernels.LockPath(s.path))
+	if err != nil {
+		return nil, usage(err)
+	}
+	return l, nil
 }
 
 func (s *selector) matrixFlag(cmd *cobra.Command) {
@@ -54,19 +87,32 @@ func (s *selector) load() (*matrix.Spec, error) {
 // others go on.
 func (s *selector) expand(ctx context.Context, a *app, spec *matrix.Spec) error {
 	var cache *kernels.Cache
+	var lock *kernels.Lock
+	if s.locked {
+		var err error
+		if lock, err = s.lock(); err != nil {
+			return err
+		}
+		if !lock.Fits(spec.Kernels) {
+			a.say("kqual: warning: %s was not made for the kernels that %s names now; kqual kernels update shows what differs", kernels.LockPath(s.path), s.path)
+		}
+	}
+	s.entries, s.entryOf = spec.Kernels, map[string]matrix.Kernel{}
 	taken := map[string]bool{}
 	var out []matrix.Kernel
 	stands := map[string][]string{} // entry → its kernels
 	for _, k := range spec.Kernels {
 		list := []matrix.Kernel{k}
-		if kernels.CanExpand(k) {
+		if lock != nil {
+			list = lock.Pinned(k)
+		} else if kernels.CanExpand(k) {
 			var err error
 			if cache == nil {
-				if cache, err = openCache(); err != nil {
+				if cache, err = s.openCache(); err != nil {
 					return err
 				}
 			}
-			env := kernels.Env{Cache: cache, Kernel: k.Name, Progress: func(kernels.Event) {}}
+			env := kernels.Env{Cache: cache, Kernel: k.Name, Progress: a.notice}
 			if list, err = kernels.Expand(ctx, env, k); err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -80,6 +126,7 @@ func (s *selector) expand(ctx context.Context, a *app, spec *matrix.Spec) error 
 				return usage(fmt.Errorf("%s:%d: two kernels are named %q; rename one entry", spec.Path, k.Line, one.Name))
 			}
 			taken[one.Name] = true
+			s.entryOf[one.Name] = k
 			stands[k.Name] = append(stands[k.Name], one.Name)
 		}
 		out = append(out, list...)
@@ -87,6 +134,13 @@ func (s *selector) expand(ctx context.Context, a *app, spec *matrix.Spec) error 
 	spec.Kernels = out
 	nameRules(spec, stands)
 	return nil
+}
+
+// notice says what users must know of a fetch that shows no progress.
+func (a *app) notice(ev kernels.Event) {
+	if ev.Notice {
+		a.say("%s: %s", ev.Kernel, ev.Step)
+	}
 }
 
 // nameRules lets a rule that names an entry speak of all its kernels.

@@ -1,0 +1,79 @@
+package kernels
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kqual/internal/atomicfile"
+	"kqual/matrix"
+)
+
+// offlineError is a file that an offline cache was asked for and does not have.
+type offlineError struct{ failure *matrix.Failure }
+
+func (e *offlineError) Error() string { return e.failure.Reason }
+func (e *offlineError) Unwrap() error { return e.failure }
+
+func isOffline(err error) bool {
+	var e *offlineError
+	return errors.As(err, &e)
+}
+
+func notInCache(what string) error {
+	return &offlineError{&matrix.Failure{
+		Side: matrix.SideKernel, Reason: what + " is not in the cache, and --offline forbids the network",
+		Hint: "get it once without --offline (kqual kernels fetch)",
+	}}
+}
+
+// offlineStep says how old what is used instead of the network is.
+func offlineStep(what string, checked time.Time) string {
+	return fmt.Sprintf("offline: %s as it was %s ago (%s)", what, ageText(time.Since(checked)), checked.Local().Format(time.DateTime))
+}
+
+// ageText rounds an age to one unit: 5 min, 3 h, 12 days.
+func ageText(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%.0f h", d.Hours())
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
+}
+
+// remember keeps what a name stood for when its server was asked.
+func (c *Cache) remember(ctx context.Context, name, value string) error {
+	key := keptKey(name)
+	unlock, err := c.Lock(ctx, keptKind+"-"+key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	data, err := json.Marshal(keptFile{Checked: time.Now(), Body: []byte(value)})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(c.dir, keptKind), 0o755); err != nil {
+		return fmt.Errorf("open the cache: %w", err)
+	}
+	return atomicfile.Write(filepath.Join(c.dir, keptKind, key+".json"), data)
+}
+
+// recall is what remember kept last, and when.
+func (c *Cache) recall(name string) (value string, checked time.Time, ok bool) {
+	key := keptKey(name)
+	c.note(keptKind, key)
+	kept := readKept(filepath.Join(c.dir, keptKind, key+".json"))
+	if kept == nil {
+		return "", time.Time{}, false
+	}
+	return string(kept.Body), kept.Checked, true
+}
