@@ -47,7 +47,7 @@ test-vm: deps build
 test-browser: go
 	@scripts/deps $(BROWSER_PACKAGES)
 	cd scripts/browser && npm ci --no-audit --no-fund --silent
-	KQUAL_BROWSER=1 $(GO) test -count=1 -timeout 10m -run 'Browser|Reader|Large' ./reports
+	KQUAL_BROWSER=1 $(GO) test -count=1 -timeout 10m -run 'Browser|Reader|Large' ./reports ./internal/serve
 
 # What docs/ shows: a real report of the default matrix.
 demo: deps build

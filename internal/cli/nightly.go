@@ -112,14 +112,41 @@ func (a *app) nightly(ctx context.Context, o nightlyOptions) error {
 			}
 		}
 		id, r, err := a.measureNight(ctx, db, o, spec, plan)
+		if err == nil && r.State == reports.StateDone && !nightly.Today(id, time.Now()) {
+			// Killed after it was measured, on another day: that one first.
+			if _, err = a.finishNight(ctx, db, o, id, r); err == nil {
+				id, r, err = a.measureNight(ctx, db, o, spec, plan)
+			}
+		}
 		if err != nil {
 			return err
 		}
 		if r.State != reports.StateDone {
 			return &exitError{code: exitInterrupted, err: fmt.Errorf("interrupted: night %s is unfinished, the next kqual nightly goes on with it", id)}
 		}
-		return a.finishNight(ctx, db, o, id, r)
+		n, err := a.finishNight(ctx, db, o, id, r)
+		if err != nil {
+			return err
+		}
+		if err := a.showNight(n.Night, r, n.json, o.asJSON); err != nil {
+			return err
+		}
+		code := n.Exit
+		if n.hook != nil && code == exitOK {
+			code = exitNoAnswer
+		}
+		if code == exitOK {
+			return nil
+		}
+		return &exitError{code: code}
 	})
+}
+
+// finished is a night that is published.
+type finished struct {
+	nightly.Night
+	json []byte
+	hook error // of --on-change; it has been said
 }
 
 // refill imports the nights whose directory is still there into a new history.
@@ -168,7 +195,7 @@ func (a *app) measureNight(ctx context.Context, db *history.DB, o nightlyOptions
 	dir := nightly.Dir(o.state, id)
 	j := job{spec: spec, plan: plan, cache: cache, dir: dir, accel: o.accel, jobs: o.jobs}
 	switch {
-	case unfinished != nil && unfinished.State == reports.StateDone:
+	case unfinished != nil && unfinished.State == reports.StateDone && !nightly.NothingRan(unfinished):
 		a.say("kqual: night %s is measured; going on with its report", id)
 		return id, unfinished, nil
 	case unfinished != nil:
@@ -193,63 +220,53 @@ func (a *app) measureNight(ctx context.Context, db *history.DB, o nightlyOptions
 
 // finishNight files a measured night, compares it and publishes. Each step can
 // be done twice; night.json comes last.
-func (a *app) finishNight(ctx context.Context, db *history.DB, o nightlyOptions, id string, r *reports.Report) error {
+func (a *app) finishNight(ctx context.Context, db *history.DB, o nightlyOptions, id string, r *reports.Report) (finished, error) {
+	var out finished
 	dir := nightly.Dir(o.state, id)
 	src := history.Source{ID: id, Path: filepath.Join(dir, nightly.ResultsName), Logs: filepath.Join(dir, logsName)}
 	if _, _, err := db.Import(ctx, r, src); err != nil {
-		return err
+		return out, err
 	}
 	base, err := nightly.Baseline(ctx, db, o.baseline, id, r)
 	if err != nil {
-		return err
+		return out, err
 	}
 	n, err := nightly.Judge(ctx, db, id, base, r)
 	if err != nil {
-		return err
+		return out, err
 	}
 	for _, f := range [][2]string{{"html", "report.html"}, {"markdown", markdownName}, {"junit", "junit.xml"}, {"summary", "summary.md"}} {
 		format, err := reports.LookupFormat(f[0])
 		if err != nil {
-			return err
+			return out, err
 		}
 		if err := (output{format: format, path: filepath.Join(dir, f[1])}).write(nil, r); err != nil {
-			return err
+			return out, err
 		}
 	}
 	data, err := n.JSON()
 	if err != nil {
-		return err
+		return out, err
 	}
 	var hook error
 	if o.onChange != "" && n.Changed() {
-		hook = a.tell(ctx, o.onChange, dir, n, data)
-	}
-	if err := db.SetNight(ctx, id, n.Baseline, n.Exit, n.Why, data); err != nil {
-		return err
-	}
-	if err := atomicfile.Write(filepath.Join(dir, nightly.NightName), data); err != nil {
-		return err
-	}
-	if err := a.pruneNights(ctx, db, o); err != nil {
-		return err
-	}
-	if err := nightly.WriteIndex(ctx, db, o.state); err != nil {
-		return err
-	}
-	if err := a.showNight(n, r, data, o.asJSON); err != nil {
-		return err
-	}
-	code := n.Exit
-	if hook != nil {
-		a.say("kqual: %s", describe(hook))
-		if code == exitOK {
-			code = exitNoAnswer
+		if hook = a.tell(ctx, o.onChange, dir, n, data); hook != nil {
+			a.say("kqual: %s", describe(hook))
 		}
 	}
-	if code == exitOK {
-		return nil
+	if err := db.SetNight(ctx, id, n.Baseline, n.Exit, n.Why, data); err != nil {
+		return out, err
 	}
-	return &exitError{code: code}
+	if err := atomicfile.Write(filepath.Join(dir, nightly.NightName), data); err != nil {
+		return out, err
+	}
+	if err := a.pruneNights(ctx, db, o); err != nil {
+		return out, err
+	}
+	if err := nightly.WriteIndex(ctx, db, o.state); err != nil {
+		return out, err
+	}
+	return finished{n, data, hook}, nil
 }
 
 // tell runs the user's command with what changed on its standard input.

@@ -400,3 +400,41 @@ func TestTheNightsTextSaysHowOldTheRestIs(t *testing.T) {
 		}
 	}
 }
+
+func TestANightThatTheHostPreventedIsMeasuredLater(t *testing.T) {
+	n := newNights(t)
+	n.app.measure = func(context.Context, runner.Config) ([]matrix.KernelRun, error) {
+		return nil, &matrix.Failure{Side: matrix.SideHost, Reason: "QEMU is not installed"}
+	}
+	n.night(exitNoAnswer)
+	n.app.measure = n.measure
+	first := n.night(exitOK)
+	if nights, err := nightly.Nights(n.path("state")); err != nil || !slices.Equal(nights, []string{first.Run}) || len(n.measured) != 6 {
+		t.Errorf("nights %v, %v; measured %v", nights, err, n.measured)
+	}
+}
+
+// Killed after it was measured, a night of another day is finished, and then
+// tonight has its turn.
+func TestANightOfYesterdayIsFinishedBeforeTonight(t *testing.T) {
+	n := newNights(t)
+	first := n.night(exitOK)
+	yesterday := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly) + "-1"
+	if err := os.Rename(n.path("state", "runs", first.Run), n.path("state", "runs", yesterday)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(n.path("state", "runs", yesterday, "night.json")); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", ".checked"} {
+		_ = os.Remove(n.path("state", history.Name+suffix))
+	}
+	n.measured = nil
+	second := n.night(exitOK)
+	if second.Run != first.Run || second.Baseline != yesterday || len(n.measured) != 1 || len(second.Carried) != 5 {
+		t.Errorf("night %s, compared with %q, measured %v", second.Run, second.Baseline, n.measured)
+	}
+	if _, err := os.Stat(n.path("state", "runs", yesterday, "night.json")); err != nil {
+		t.Error(err)
+	}
+}

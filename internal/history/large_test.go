@@ -122,12 +122,23 @@ func BenchmarkHistory(b *testing.B) {
 	for i := len(runs); i < nights; i++ {
 		add(b, db, nightOf(i, cells), fmt.Sprintf("night-%d", i))
 	}
-	if st, err := os.Stat(filepath.Join(dir, Name)); err == nil {
-		b.Logf("%d nights of %d cells: %d MB", nights, cells, st.Size()>>20)
-	}
 	if err := db.Close(); err != nil {
 		b.Fatal(err)
 	}
+	b.Run("open", func(b *testing.B) { // as a nightly does, with the check of the whole file
+		for b.Loop() {
+			db, err := Open(ctx, dir)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if st, err := os.Stat(filepath.Join(dir, Name)); err == nil {
+			b.ReportMetric(float64(st.Size())/1e6, "MB")
+		}
+	})
 	read := func(b *testing.B, do func(*DB) error) {
 		for b.Loop() {
 			db, err := Read(ctx, dir) // as a command does

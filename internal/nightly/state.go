@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"kqual/matrix"
 	"kqual/reports"
 )
 
@@ -71,7 +72,7 @@ func Choose(state, matrixSHA256 string, tool reports.Tool, now time.Time) (id st
 			r, err := reports.Load(filepath.Join(Dir(state, last), ResultsName))
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // killed before anything was known
-				if today(last, now) {
+				if Today(last, now) {
 					return last, nil, "", nil
 				}
 			case err != nil:
@@ -101,8 +102,20 @@ func Choose(state, matrixSHA256 string, tool reports.Tool, now time.Time) (id st
 	return fmt.Sprintf("%s-%d", day, n), nil, left, nil
 }
 
-func today(id string, now time.Time) bool {
+// Today says whether a night began on the day of now, UTC.
+func Today(id string, now time.Time) bool {
 	return nightID.FindStringSubmatch(id)[1] == now.UTC().Format(time.DateOnly)
+}
+
+// NothingRan says whether the host kept a run from even starting, as without
+// QEMU: such a night is measured again.
+func NothingRan(r *reports.Report) bool {
+	for _, k := range r.Kernels {
+		if k.Error == nil || k.Error.Side != matrix.SideHost || len(k.Boots) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Age is a duration as people say it: 40 s, 3 h, 2.5 days.
