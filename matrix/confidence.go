@@ -11,7 +11,7 @@ import (
 // the last of them did.
 func endedBoots(boots []Boot) (n int, why string) {
 	for _, b := range boots {
-		if b.End != "done" {
+		if !strings.HasPrefix(b.End, "done") {
 			n++
 			why = cmp.Or(b.Why, b.End)
 		}

@@ -20,14 +20,18 @@ import (
 
 // Deadlines. TCG is five to twenty times slower than KVM, and a host may be
 // loaded; these only have to end what would never end.
-const (
+// Variables for tests.
+var (
 	// bootDeadline is from the start of QEMU to the guest's first record, for
 	// KVM; a cloud kernel takes about usualBoot there and 1 to 3 s under TCG.
 	bootDeadline = 30 * time.Second
-	usualBoot    = 300 * time.Millisecond
 	// endDeadline is from the done record to the end of QEMU.
 	endDeadline = 15 * time.Second
-	// tcgFactor scales them for TCG.
+)
+
+const (
+	usualBoot = 300 * time.Millisecond
+	// tcgFactor scales the deadlines for TCG.
 	tcgFactor = 4
 )
 
@@ -84,11 +88,28 @@ func (b *boot) run(ctx context.Context) bootResult {
 	if failure == nil {
 		b.awaitEnd(v)
 	}
+	// What QEMU came to by itself, before it is stopped.
+	var d *deadlineError
+	var own *matrix.Failure
+	switch {
+	case errors.As(failure, &d):
+		if v.stopped() {
+			d.side, d.text = matrix.SideHost, d.text+"; QEMU is stopped (SIGSTOP)"
+		}
+	case failure == nil:
+		own = v.ownEnd(0)
+	case ctx.Err() == nil:
+		own = v.ownEnd(reapTime)
+	}
+	off := v.hasEnded()
 	v.stop()
 	res.boot.Total = time.Since(begin)
-	res.failure = b.explain(ctx, v, failure)
+	res.failure = b.explain(ctx, own, failure)
+	if res.failure != nil && res.boot.Release == "" && res.failure.Side == matrix.SideGuest {
+		res.failure.Side = matrix.SideBoot // no hello: it did not come up
+	}
 	if res.failure == nil {
-		res.boot.End = "done"
+		res.boot.End = b.afterDone(own, off)
 		return res
 	}
 	if res.failure.Side != matrix.SideHost && b.staleBreakpoint() {
@@ -288,7 +309,7 @@ func (b *boot) awaitEnd(v *vm) {
 
 // explain turns the end of a boot into a failure that names a side, with what
 // the console says; nil where the guest was done.
-func (b *boot) explain(ctx context.Context, v *vm, err error) *matrix.Failure {
+func (b *boot) explain(ctx context.Context, own *matrix.Failure, err error) *matrix.Failure {
 	if err == nil {
 		return nil
 	}
@@ -301,7 +322,8 @@ func (b *boot) explain(ctx context.Context, v *vm, err error) *matrix.Failure {
 		f.Side, f.Reason = matrix.SideHost, "interrupted"
 		return f
 	}
-	if splat, ok := b.splat(); ok {
+	// A QEMU that was killed outranks what a kernel survived, not its panic.
+	if splat, ok := b.splat(); ok && (own == nil || splat.Kind == "panic" || splat.Kind == "oops") {
 		f.Reason = splat.Kind + ": " + splat.Line
 		return f
 	}
@@ -309,9 +331,8 @@ func (b *boot) explain(ctx context.Context, v *vm, err error) *matrix.Failure {
 	switch {
 	case errors.As(err, &d):
 		f.Side, f.Reason, f.Transient = d.side, "deadline: "+d.text, true
-	case v.err != nil && v.output.String() != "":
-		first, _, _ := strings.Cut(v.output.String(), "\n")
-		f.Side, f.Reason, f.Log = matrix.SideHost, "QEMU: "+strings.TrimPrefix(first, qemuProgram+": "), ""
+	case own != nil:
+		return own
 	case errors.Is(err, wire.ErrIncomplete):
 		f.Reason, f.Transient = "lost channel: the machine ended before the guest was done", true
 		if line := b.lastWords(); line != "" {
@@ -323,6 +344,21 @@ func (b *boot) explain(ctx context.Context, v *vm, err error) *matrix.Failure {
 		f.Reason, f.Transient = "garbage on the channel: "+err.Error(), true
 	}
 	return f
+}
+
+// afterDone says how a machine ended whose guest was done: nothing of that
+// changes an answer.
+func (b *boot) afterDone(own *matrix.Failure, off bool) string {
+	if s, ok := b.splat(); ok && (s.Kind == "panic" || s.Kind == "oops" || s.Kind == "BUG") {
+		return "done, then " + s.Kind + ": " + s.Line
+	}
+	switch {
+	case own != nil:
+		return "done, then " + own.Reason
+	case !off:
+		return "done, but did not power off"
+	}
+	return "done"
 }
 
 func (b *boot) splat() (matrix.Splat, bool) { return worst(b.splats()) }

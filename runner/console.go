@@ -67,13 +67,25 @@ func splatOf(text string) (matrix.Splat, bool) {
 	return matrix.Splat{}, false
 }
 
-// worst returns the splat that ended a boot: a panic if there is one, else the
-// last oops or lockup; ok is false where nothing fatal was found.
+// consequence is a panic that only follows what was told before it.
+var consequence = regexp.MustCompile(`Fatal exception|panic_on_warn set|softlockup: hung tasks|hung_task: blocked tasks`)
+
+// worst returns the splat that ended a boot: a panic if there is one, or the
+// first oops or BUG that it followed from; else the last oops or lockup; ok is
+// false where nothing fatal was found.
 func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 	for _, s := range splats {
-		if s.Kind == "panic" {
-			return s, true
+		if s.Kind != "panic" {
+			continue
 		}
+		if consequence.MatchString(s.Line) {
+			for _, cause := range splats {
+				if cause.Kind == "oops" || cause.Kind == "BUG" {
+					return cause, true
+				}
+			}
+		}
+		return s, true
 	}
 	for i := len(splats) - 1; i >= 0; i-- {
 		switch splats[i].Kind {

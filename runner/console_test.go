@@ -62,13 +62,21 @@ func TestTroubleInAConsoleLogIsFound(t *testing.T) {
 }
 
 func TestAPanicOutranksTheOopsBeforeIt(t *testing.T) {
-	log := "Oops: 0002 [#1] SMP\nWARNING: CPU: 1 PID: 9 at x.c:1 f+0x0/0x1\nKernel panic - not syncing: Fatal exception\n"
+	log := "Oops: 0002 [#1] SMP\nWARNING: CPU: 1 PID: 9 at x.c:1 f+0x0/0x1\nKernel panic - not syncing: Attempted to kill init!\n"
 	s, ok := worst(scanConsole(strings.NewReader(log)))
 	if !ok || s.Kind != "panic" {
 		t.Errorf("got %v, %t", s, ok)
 	}
 	if s, ok := worst(scanConsole(strings.NewReader("WARNING: possible recursive locking detected\n"))); ok {
 		t.Errorf("a warning ended a boot: %v", s)
+	}
+}
+
+func TestAPanicThatFollowsAnOopsIsToldAsTheOops(t *testing.T) {
+	log := "WARNING: CPU: 1 PID: 9 at x.c:1 f+0x0/0x1\nBUG: kernel NULL pointer dereference, address: 8\nOops: 0002 [#1] SMP\nKernel panic - not syncing: Fatal exception\n"
+	s, ok := worst(scanConsole(strings.NewReader(log)))
+	if !ok || s.Kind != "oops" || s.Line != "BUG: kernel NULL pointer dereference, address: 8" {
+		t.Errorf("got %v, %t", s, ok)
 	}
 }
 

@@ -59,6 +59,7 @@ type vm struct {
 	// QEMU does.
 	records *os.File
 	cmdline string
+	name    string // -name of QEMU
 	kill    context.CancelFunc
 	ended   chan struct{}
 	err     error        // of QEMU; valid after ended is closed
@@ -85,13 +86,13 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 	r, w := os.NewFile(uintptr(ends[0]), "result channel"), os.NewFile(uintptr(ends[1]), "result channel")
 	ctx, cancel := context.WithCancel(ctx)
 	v := &vm{records: r, kill: cancel, ended: make(chan struct{}), output: &boundedText{}}
+	v.name = fmt.Sprintf("kqual-%d-%08x", os.Getpid(), rand.Uint32())
 	started := make(chan error)
-	name := fmt.Sprintf("kqual-%d-%08x", os.Getpid(), rand.Uint32())
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
 		defer close(v.ended)
 		files := &handOver{}
-		machine, err := qemu.StartContext(ctx, qemu.ArchAMD64, v.options(cfg, name, w, files))
+		machine, err := qemu.StartContext(ctx, qemu.ArchAMD64, v.options(cfg, v.name, w, files))
 		w.Close()
 		files.close()
 		if err != nil {
@@ -100,7 +101,7 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 		}
 		v.cmdline = machine.CmdlineQuoted()
 		started <- nil
-		settle(ctx, name, cfg.machine.VCPUs, cfg.cpus)
+		settle(ctx, v.name, cfg.machine.VCPUs, cfg.cpus)
 		v.err = machine.Wait()
 	}()
 	if err := <-started; err != nil {

@@ -275,10 +275,10 @@ func TestVMEachFaultIsToldApart(t *testing.T) {
 		reason  string
 		within  time.Duration
 	}{
-		"panic":        {"quitter", nil, matrix.SideGuest, "panic: Kernel panic - not syncing: Attempted to kill init", 20 * time.Second},
-		"no memory":    {"eater", nil, matrix.SideGuest, "panic: Kernel panic - not syncing: ", 60 * time.Second},
-		"reboot":       {"rebooter", nil, matrix.SideGuest, "lost channel: the machine ended", 20 * time.Second},
-		"garbage":      {"babbler", nil, matrix.SideGuest, "garbage on the channel", 20 * time.Second},
+		"panic":        {"quitter", nil, matrix.SideBoot, "panic: Kernel panic - not syncing: Attempted to kill init", 20 * time.Second},
+		"no memory":    {"eater", nil, matrix.SideBoot, "panic: Kernel panic - not syncing: ", 60 * time.Second},
+		"reboot":       {"rebooter", nil, matrix.SideBoot, "lost channel: the machine ended", 20 * time.Second},
+		"garbage":      {"babbler", nil, matrix.SideBoot, "garbage on the channel", 20 * time.Second},
 		"hang":         {"sleeper", func(b *boot) { b.firstRecord = 4 * time.Second }, matrix.SideBoot, "deadline: no record within 4s", 20 * time.Second},
 		"wrong kernel": {"guest", func(b *boot) { c := *img; c.Release = "9.9.9"; b.image = &c }, matrix.SideBoot, "wrong kernel", 20 * time.Second},
 		"QEMU refuses": {"guest", func(b *boot) { b.machine.VCPUs = 4096 }, matrix.SideHost, "QEMU: ", 20 * time.Second},
