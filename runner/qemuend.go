@@ -25,7 +25,9 @@ func (v *vm) ownEnd(wait time.Duration) *matrix.Failure {
 	select {
 	case <-v.ended:
 	case <-time.After(wait):
-		return nil
+		if !v.hasEnded() {
+			return nil
+		}
 	}
 	said := complaint(v.output.String())
 	var exit *exec.ExitError
