@@ -99,7 +99,11 @@ func (b *boot) run(ctx context.Context) bootResult {
 	case failure == nil:
 		own = v.ownEnd(0)
 	case ctx.Err() == nil:
-		own = v.ownEnd(reapTime)
+		wait := reapTime
+		if !errors.Is(failure, wire.ErrIncomplete) {
+			wait /= 10 // garbage may come from a QEMU that goes on
+		}
+		own = v.ownEnd(wait)
 	}
 	off := v.hasEnded()
 	v.stop()
