@@ -90,7 +90,7 @@ func TestDebFilesBecomeAKernel(t *testing.T) {
 	local := filepath.Join(t.TempDir(), "linux-modules.deb")
 	must(t, os.WriteFile(local, modules, 0o644))
 	e := newTestEnv(t)
-	img, err := debSource{}.Fetch(t.Context(), e.Env, debConfig{Packages: []blob{
+	img, err := debSource{}.Fetch(t.Context(), e.Env, packageFiles{Packages: []blob{
 		{URL: serve(t, image) + "/linux-image.deb", SHA256: sum(image)}, {Path: local, SHA256: sum(modules)},
 	}})
 	must(t, err)
@@ -102,14 +102,14 @@ func TestDebFilesBecomeAKernel(t *testing.T) {
 
 func TestDebFilesThatAreNotWhatTheyShouldBeAreRefused(t *testing.T) {
 	good := fakeDeb(fakeKernel(aRelease, "./")...)
-	at := func(data []byte, hash string) debConfig {
-		return debConfig{Packages: []blob{{URL: serve(t, data) + "/k.deb", SHA256: hash}}}
+	at := func(data []byte, hash string) packageFiles {
+		return packageFiles{Packages: []blob{{URL: serve(t, data) + "/k.deb", SHA256: hash}}}
 	}
 	escape := fakeDeb(tarFile{name: "../../etc/vmlinuz", body: []byte("x")})
 	two := fakeDeb(append(fakeKernel(aRelease, "./"), fakeKernel("6.9.1", "./")...)...)
 	device := fakeDeb(tarFile{name: "./boot/vmlinuz-1", kind: tar.TypeBlock}, tarFile{name: "./boot/vmlinuz-2", kind: tar.TypeSymlink, link: "/etc/passwd"})
 	for name, test := range map[string]struct {
-		config debConfig
+		config packageFiles
 		want   string
 	}{
 		"wrong hash":  {at(good, strings.Repeat("0", 64)), "wrong hash"},
@@ -118,7 +118,7 @@ func TestDebFilesThatAreNotWhatTheyShouldBeAreRefused(t *testing.T) {
 		"path":        {at(escape, sum(escape)), "outside its root"},
 		"device":      {at(device, sum(device)), "no vmlinuz in k.deb"},
 		"two kernels": {at(two, sum(two)), "more than one kernel"},
-		"gone":        {debConfig{Packages: []blob{{Path: "/nowhere.deb", SHA256: sum(good)}}}, "no file /nowhere.deb"},
+		"gone":        {packageFiles{Packages: []blob{{Path: "/nowhere.deb", SHA256: sum(good)}}}, "no file /nowhere.deb"},
 	} {
 		t.Run(name, func(t *testing.T) { failsWith(t, debSource{}, test.config, test.want, "deb") })
 	}
@@ -255,6 +255,8 @@ func TestOriginsInTheMatrixAreChecked(t *testing.T) {
 		{"deb", "{packages: [{path: a.deb, " + hash + "}]}", ""},
 		{"deb", "{packages: [{path: a.deb}]}", "sha256: is missing"},
 		{"deb", "{packages: [{path: a.deb, url: 'https://example.org/a.deb', " + hash + "}]}", "exactly one of path and url"},
+		{"rpm", "{packages: [{path: a.rpm, " + hash + "}]}", ""},
+		{"rpm", "{packages: [{url: 'https://example.org/a.rpm'}]}", "sha256: is missing"},
 		{"url", "{url: 'https://example.org/bzImage', " + hash + "}", ""},
 		{"url", "{url: 'https://example.org/bzImage'}", "sha256: is missing"},
 		{"url", "{url: 'https://example.org/bzImage', sha256: abc}", "is no sha256"},

@@ -1,16 +1,11 @@
 package kernels
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/xi2/xz"
 	"gopkg.in/yaml.v3"
 
 	"kqual/matrix"
@@ -69,23 +64,10 @@ func extractTarball(path, dst string) error {
 		return err
 	}
 	defer f.Close()
-	b := bufio.NewReader(f)
-	magic, _ := b.Peek(6)
-	var r io.Reader = b
-	switch {
-	case strings.HasPrefix(string(magic), "\x1f\x8b"):
-		r, err = gzip.NewReader(b)
-	case strings.HasPrefix(string(magic), "\xfd7zXZ\x00"):
-		r, err = xz.NewReader(b, 0)
-	case strings.HasPrefix(string(magic), "\x28\xb5\x2f\xfd"):
-		var z *zstd.Decoder
-		if z, err = zstd.NewReader(b, zstd.WithDecoderConcurrency(1)); err == nil {
-			defer z.Close()
-			r = z
-		}
-	}
+	r, done, err := decompressed(f)
 	if err != nil {
-		return badPackage(err.Error())
+		return err
 	}
+	defer done()
 	return extractTar(r, wantedInTree, dst)
 }
