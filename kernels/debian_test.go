@@ -353,6 +353,46 @@ func spoiled(files ...tarFile) func(*testing.T, *fakeMirror, string, *DebianConf
 	}
 }
 
+func TestReplayedReleaseIsRefused(t *testing.T) {
+	m := newFakeMirror(t)
+	m.add("linux-image-cloud-amd64", "6.1.1-1", "", fakeDeb(fakeKernel("6.1.1", "./")...))
+	m.publish(t, "bookworm") // of 2 January
+	inRelease := "/dists/bookworm/InRelease"
+	m.mu.Lock()
+	old := string(m.files[inRelease])
+	m.mu.Unlock()
+	text, err := verifyClearsigned([]byte(old), m.keyring, false)
+	must(t, err)
+	dated := func(date string) {
+		m.set(inRelease, m.sign(t, strings.Replace(string(text), "Fri, 02 Jan 2026", date, 1)))
+		m.handle(inRelease, func(w http.ResponseWriter, _ *http.Request) { // never 304
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			w.Write(m.files[inRelease])
+		})
+	}
+	e, c := newTestEnv(t), m.config("bookworm")
+	e.Cache.fresh = 0
+	fetch := func() error {
+		_, err := debianSource{}.Fetch(t.Context(), e.Env, c)
+		return err
+	}
+	dated("Sat, 03 Jan 2026")
+	must(t, fetch())
+	dated("Fri, 02 Jan 2026")
+	for range 2 { // what was refused did not become what later ones are compared with
+		var f *matrix.Failure
+		if err := fetch(); !errors.As(err, &f) || !strings.Contains(f.Reason, "is of 2026-01-02 03:04:05, and older than what it was before, of 2026-01-03 03:04:05") || !strings.Contains(f.Hint, "allow_expired: true") {
+			t.Errorf("error %v", err)
+		}
+	}
+	c.AllowExpired = true
+	must(t, fetch())
+	c.AllowExpired = false
+	dated("Sun, 04 Jan 2026")
+	must(t, fetch())
+}
+
 func TestExpiredReleaseCanBeAllowed(t *testing.T) {
 	m, e := newFakeMirror(t), newTestEnv(t)
 	addKernel(m)

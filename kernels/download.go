@@ -2,15 +2,12 @@ package kernels
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -39,7 +36,7 @@ type Request struct {
 	Step   string // for progress
 }
 
-// httpStatus is an answer other than 200.
+// httpStatus is an answer other than the file.
 type httpStatus struct {
 	url  string
 	code int
@@ -81,7 +78,8 @@ func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, err
 		return "", fmt.Errorf("get %s: %q is no sha256", shownURL(req.URL), req.SHA256)
 	}
 	dir, err := c.Entry(ctx, "download", req.SHA256, func(tmp string) error {
-		return retry(ctx, func() error { return fetchTo(ctx, env, req, filepath.Join(tmp, name)) })
+		_, err := transferTo(ctx, env, req, filepath.Join(tmp, name))
+		return err
 	})
 	if err != nil {
 		return "", err
@@ -109,46 +107,6 @@ func retry(ctx context.Context, try func() error) error {
 		}
 		pause *= 2
 	}
-}
-
-func fetchTo(ctx context.Context, env Env, req Request, dst string) (err error) {
-	body, err := get(ctx, req.URL, nil)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	out, err := os.Create(dst)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := out.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			os.Remove(dst)
-		}
-	}()
-	limit := req.Size
-	if limit == 0 {
-		limit = maxDownload
-	}
-	h := sha256.New()
-	meter := &meter{env: env, step: req.Step, total: req.Size}
-	defer meter.end()
-	n, err := io.Copy(io.MultiWriter(out, h, meter), io.LimitReader(body, limit+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("get %s: %w", shownURL(req.URL), err)
-	case n > limit:
-		return refusedFile(req.URL, fmt.Sprintf("it goes on after the %d bytes it should have", limit))
-	case req.Size != 0 && n < req.Size:
-		return fmt.Errorf("get %s: truncated: %d of %d bytes: %w", shownURL(req.URL), n, req.Size, io.ErrUnexpectedEOF)
-	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != req.SHA256 {
-		return refusedFile(req.URL, fmt.Sprintf("wrong hash: sha256 %.16s…, want %.16s…", got, req.SHA256))
-	}
-	return nil
 }
 
 // refusedFile is a file that is not what it should be; trying again is no use.
@@ -180,20 +138,8 @@ func refused(err error) bool {
 	return errors.As(err, &f)
 }
 
-// get starts a GET; the body ends with an error when nothing comes for
+// request starts a GET; the body ends with an error when nothing comes for
 // stallTimeout. header may be nil.
-func get(ctx context.Context, url string, header http.Header) (io.ReadCloser, error) {
-	resp, err := request(ctx, url, header)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		resp.Body.Close()
-		return nil, &httpStatus{url, resp.StatusCode}
-	}
-	return resp.Body, nil
-}
-
 func request(ctx context.Context, url string, header http.Header) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

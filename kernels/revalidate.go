@@ -37,8 +37,9 @@ type keptFile struct {
 // revalidate gets the file at url, from the cache where it is fresh or the
 // server says that it has not changed, and hands it to check. Only what check
 // accepts is kept. Where the server cannot be reached the kept copy has to do;
-// check sees that one, too.
-func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func([]byte) error) error {
+// check sees that one, too. With what is new it also gets the copy that it would
+// replace; nil otherwise.
+func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(data, kept []byte) error) error {
 	sum := sha256.Sum256([]byte(url)) // a URL may carry a password
 	key := hex.EncodeToString(sum[:])
 	unlock, err := c.Lock(ctx, "release-"+key)
@@ -53,7 +54,7 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 	path := filepath.Join(dir, key+".json")
 	kept := readKept(path)
 	if kept != nil {
-		if age := time.Since(kept.Checked); age >= 0 && age < c.fresh && check(kept.Body) == nil {
+		if age := time.Since(kept.Checked); age >= 0 && age < c.fresh && check(kept.Body, nil) == nil {
 			return nil
 		}
 	}
@@ -66,14 +67,18 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 		if kept == nil || ctx.Err() != nil || isMissing(err) || refused(err) {
 			return err
 		}
-		if cerr := check(kept.Body); cerr != nil {
+		if cerr := check(kept.Body, nil); cerr != nil {
 			return errors.Join(err, cerr)
 		}
 		env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf(
 			"use the copy of %s from %s: %v", shownURL(url), kept.Checked.Local().Format(time.DateTime), err)})
 		return nil
 	}
-	if err := check(fresh.Body); err != nil {
+	var old []byte
+	if kept != nil {
+		old = kept.Body
+	}
+	if err := check(fresh.Body, old); err != nil {
 		return err
 	}
 	data, err := json.Marshal(fresh)
