@@ -17,7 +17,10 @@ import (
 type blob struct {
 	Path   string `yaml:"path"` // on this machine; relative ones start at the working directory
 	URL    string `yaml:"url"`  // http or https
-	SHA256 string `yaml:"sha256" kqual:"required"`
+	SHA256 string `yaml:"sha256"`
+	// Unverified takes what the URL gives, in place of a hash; every report says
+	// so.
+	Unverified bool `yaml:"unverified"`
 }
 
 // DecodeStrict lets a matrix fail before anything is fetched.
@@ -36,7 +39,17 @@ func (b *blob) DecodeStrict(node *yaml.Node, path string) matrix.Problems {
 	if b.URL != "" && !strings.HasPrefix(b.URL, "http://") && !strings.HasPrefix(b.URL, "https://") {
 		wrong("url", fmt.Sprintf("%q is no http or https URL", b.URL))
 	}
-	if !hexSHA256.MatchString(b.SHA256) {
+	switch {
+	case b.Unverified && b.URL == "":
+		wrong("unverified", "is for URLs; give the sha256 of the file, sha256sum prints it")
+	case b.Unverified && b.SHA256 != "":
+		wrong("unverified", "there is a sha256 to verify with; remove one of the two")
+	case b.Unverified:
+	case b.SHA256 == "":
+		problems = append(problems, matrix.Problem{
+			Line: node.Line, Path: path + ".sha256", What: "is missing; sha256sum prints it (unverified: true does without, and every report says so)",
+		})
+	case !hexSHA256.MatchString(b.SHA256):
 		wrong("sha256", "is no sha256 (64 hex digits, lower case); sha256sum prints it")
 	}
 	return problems
@@ -58,14 +71,33 @@ func (b blob) place() string {
 	return bareURL(b.URL)
 }
 
+// resolve is b with the hash of what its URL gives now, where it has none. That
+// is downloaded anew each time.
+func (b blob) resolve(ctx context.Context, env Env) (blob, error) {
+	if !b.Unverified {
+		return b, nil
+	}
+	sum, err := env.Cache.downloadUnverified(ctx, env, Request{URL: b.URL, Step: "download " + b.base() + ", unverified"})
+	if err != nil {
+		return b, b.failure(err)
+	}
+	b.SHA256 = sum
+	return b, nil
+}
+
+// failure puts a hint to an error of a download.
+func (b blob) failure(err error) error {
+	if isMissing(err) {
+		return &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "the file has gone: correct url: in the matrix, or name a copy with path:"}
+	}
+	return unreachable(err)
+}
+
 // get returns the path of the file once its hash is right.
 func (b blob) get(ctx context.Context, env Env) (string, error) {
 	if b.URL != "" {
 		path, err := env.Cache.Download(ctx, env, Request{URL: b.URL, SHA256: b.SHA256, Step: "download " + b.base()})
-		if isMissing(err) {
-			return "", &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "the file has gone: correct url: in the matrix, or name a copy with path:"}
-		}
-		return path, unreachable(err)
+		return path, b.failure(err)
 	}
 	path, err := filepath.Abs(b.Path)
 	if err != nil {
@@ -85,4 +117,19 @@ func (b blob) get(ctx context.Context, env Env) (string, error) {
 		}
 	}
 	return path, nil
+}
+
+// unverified says of which files nothing vouches for, as a detail of
+// provenance; nil where all have a hash.
+func unverified(blobs ...blob) map[string]string {
+	var places []string
+	for _, b := range blobs {
+		if b.Unverified {
+			places = append(places, b.place())
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	return map[string]string{matrix.DetailUnverified: "taken without a sha256 from " + strings.Join(places, " ")}
 }

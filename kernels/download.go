@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -31,7 +32,7 @@ const (
 // Request is a file to download.
 type Request struct {
 	URL    string
-	SHA256 string // hex, mandatory: a download without a hash has no place here
+	SHA256 string // hex; without one the cache keeps nothing under the URL
 	Size   int64  // bytes; 0 where unknown
 	Step   string // for progress
 }
@@ -69,22 +70,40 @@ var httpClient = &http.Client{Transport: &http.Transport{
 	DisableCompression:    true,
 }}
 
+// downloadName is the file in the cache entry of a download.
+const downloadName = "file"
+
 // Download returns the path of a file with the requested hash, from the cache
 // or the network. It is hashed on the way and appears only if the hash is
 // right.
 func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, error) {
-	const name = "file"
 	if !hexSHA256.MatchString(req.SHA256) {
 		return "", fmt.Errorf("get %s: %q is no sha256", shownURL(req.URL), req.SHA256)
 	}
 	dir, err := c.Entry(ctx, "download", req.SHA256, func(tmp string) error {
-		_, err := transferTo(ctx, env, req, filepath.Join(tmp, name))
+		_, err := transferTo(ctx, env, req, filepath.Join(tmp, downloadName))
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, name), nil
+	return filepath.Join(dir, downloadName), nil
+}
+
+// downloadUnverified downloads what the URL gives, whatever it is, and returns
+// its sha256: Download has it from then on.
+func (c *Cache) downloadUnverified(ctx context.Context, env Env, req Request) (sum string, err error) {
+	tmp, release, err := c.Temp()
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	file := filepath.Join(tmp, downloadName)
+	if sum, err = transferTo(ctx, env, req, file); err != nil {
+		return "", err
+	}
+	_, err = c.Entry(ctx, "download", sum, func(dst string) error { return os.Rename(file, filepath.Join(dst, downloadName)) })
+	return sum, err
 }
 
 // retry repeats what failed for a reason that may pass.

@@ -140,6 +140,43 @@ func TestURLGivesABareImageOrATarball(t *testing.T) {
 	}
 }
 
+func TestURLWithoutAHashIsTakenAndSaidToBeUnverified(t *testing.T) {
+	data := fakeBzImage(aRelease, gzipped(fakeVmlinux(true)))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(data) }))
+	defer s.Close()
+	e := newTestEnv(t)
+	c := blob{URL: s.URL + "/bzImage", Unverified: true}
+	for _, release := range []string{aRelease, "6.9.1"} { // what the URL gives is taken anew
+		data = fakeBzImage(release, gzipped(fakeVmlinux(true)))
+		img, err := urlSource{}.Fetch(t.Context(), e.Env, c)
+		must(t, err)
+		p := img.Provenance
+		if img.Release != release || p.Unverified() != "taken without a sha256 from "+c.URL || p.Details["file_sha256"] != sum(data) {
+			t.Errorf("release %s, provenance %+v", img.Release, p)
+		}
+		must(t, img.Verify())
+	}
+	verified, err := urlSource{}.Fetch(t.Context(), e.Env, blob{URL: c.URL, SHA256: sum(data)})
+	must(t, err)
+	if why := verified.Provenance.Unverified(); why != "" {
+		t.Errorf("with its hash it is unverified: %s", why)
+	}
+	s.Close()
+	_, err = urlSource{}.Fetch(t.Context(), e.Env, c)
+	if !refused(err) {
+		t.Errorf("error %v, want a failure", err)
+	}
+	want(t, "left behind", leftovers(t, e.Cache), nil)
+
+	deb := fakeDeb(fakeKernel(aRelease, "./")...)
+	img, err := debSource{}.Fetch(t.Context(), e.Env, packageFiles{Packages: []blob{{URL: serve(t, deb) + "/k.deb", Unverified: true}}})
+	must(t, err)
+	isKernel(t, img, "deb", true)
+	if img.Provenance.Unverified() == "" {
+		t.Errorf("provenance %+v", img.Provenance)
+	}
+}
+
 func TestURLFollowsNoCircles(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Path, http.StatusFound)
@@ -259,6 +296,9 @@ func TestOriginsInTheMatrixAreChecked(t *testing.T) {
 		{"rpm", "{packages: [{url: 'https://example.org/a.rpm'}]}", "sha256: is missing"},
 		{"url", "{url: 'https://example.org/bzImage', " + hash + "}", ""},
 		{"url", "{url: 'https://example.org/bzImage'}", "sha256: is missing"},
+		{"url", "{url: 'https://example.org/bzImage', unverified: true}", ""},
+		{"url", "{url: 'https://example.org/bzImage', unverified: true, " + hash + "}", "remove one of the two"},
+		{"deb", "{packages: [{path: a.deb, unverified: true}]}", "unverified: is for URLs"},
 		{"url", "{url: 'https://example.org/bzImage', sha256: abc}", "is no sha256"},
 		{"url", "{url: 'ftp://example.org/bzImage', " + hash + "}", "no http or https URL"},
 		{"url", "{path: bzImage, " + hash + "}", "is for files on this machine"},

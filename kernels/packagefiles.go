@@ -3,6 +3,8 @@ package kernels
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"kqual/matrix"
@@ -32,12 +34,18 @@ func (c packageFiles) cost() string {
 func (c packageFiles) fetch(ctx context.Context, env Env, source string, extract func(path string, filter func(string) bool, dst string) error) (*Image, error) {
 	key := []string{unpackFormat}
 	var names, places, sums []string
-	for _, b := range c.Packages {
+	packages := slices.Clone(c.Packages)
+	for i, b := range packages {
+		b, err := b.resolve(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		packages[i] = b
 		key = append(key, b.SHA256)
 		names, places, sums = append(names, b.base()), append(places, b.place()), append(sums, b.SHA256)
 	}
 	dir, err := env.Cache.Entry(ctx, source, hashStrings(key...), func(tmp string) error {
-		for _, b := range c.Packages {
+		for _, b := range packages {
 			path, err := b.get(ctx, env)
 			if err != nil {
 				return err
@@ -51,7 +59,7 @@ func (c packageFiles) fetch(ctx context.Context, env Env, source string, extract
 	if err != nil {
 		return nil, err
 	}
-	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: source, Details: map[string]string{
-		"files": strings.Join(places, " "), "file_sha256": strings.Join(sums, " "),
-	}})
+	details := map[string]string{"files": strings.Join(places, " "), "file_sha256": strings.Join(sums, " ")}
+	maps.Copy(details, unverified(packages...))
+	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: source, Details: details})
 }

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ type urlSource struct{}
 func (urlSource) Catalog() matrix.KernelSource {
 	return matrix.KernelSource{
 		Name: "url",
-		Doc:  "a kernel image, or a tarball with one and its modules, at a URL, verified by its sha256",
+		Doc:  "a kernel image, or a tarball with one and its modules, at a URL, verified by its sha256 or said to be unverified",
 		Decode: func(node *yaml.Node, path string) (any, matrix.Problems) {
 			var c blob
 			problems := matrix.DecodeStrict(node, path, &c)
@@ -29,12 +30,20 @@ func (urlSource) Catalog() matrix.KernelSource {
 			}
 			return c, problems
 		},
-		Cost: func(any) string { return "download of unknown size" },
+		Cost: func(config any) string {
+			if config.(blob).Unverified {
+				return "download of unknown size, unverified"
+			}
+			return "download of unknown size"
+		},
 	}
 }
 
 func (urlSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
-	c := config.(blob)
+	c, err := config.(blob).resolve(ctx, env)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := env.Cache.Entry(ctx, "url", hashStrings(unpackFormat, c.base(), c.SHA256), func(tmp string) error {
 		path, err := c.get(ctx, env)
 		if err != nil {
@@ -51,9 +60,9 @@ func (urlSource) Fetch(ctx context.Context, env Env, config any) (*Image, error)
 	if err != nil {
 		return nil, err
 	}
-	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: "url", Details: map[string]string{
-		"url": c.place(), "file_sha256": c.SHA256,
-	}})
+	details := map[string]string{"url": c.place(), "file_sha256": c.SHA256}
+	maps.Copy(details, unverified(c))
+	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: "url", Details: details})
 }
 
 // extractTarball takes a kernel's files out of a .tar, .tar.gz, .tar.xz or

@@ -156,7 +156,7 @@ func (m *markdown) kernels(r *Report) error {
 			boot, cells = b.FirstRecord, b.Cells
 		}
 		rows = append(rows, []string{
-			md(k.Kernel), md(p.Source), md(p.Version), md(p.Details[matrix.DetailPatches]), md(promised(f)), observed,
+			md(k.Kernel), md(origin(p)), md(p.Version), md(p.Details[matrix.DetailPatches]), md(promised(f)), observed,
 			md(p.SHA256[:min(shortHash, len(p.SHA256))]),
 			fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
 			md(strings.Join(accels, ", ")), took(boot), took(cells),
