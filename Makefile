@@ -15,7 +15,7 @@ PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux
 BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xmllint=libxml2-utils
 
 # What tests of the kernel sources call beside that.
-TEST_PACKAGES := rpmbuild=rpm
+TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
 
 .PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 

@@ -13,14 +13,24 @@ import (
 	"kqual/matrix"
 )
 
+// buildOrigin is where the source comes from; exactly one is set.
+type buildOrigin struct {
+	Debian  *DebianConfig `yaml:"debian"`  // a linux-source-… package
+	Tarball string        `yaml:"tarball"` // path of a .tar, .tar.gz, .tar.xz, .tar.zst
+	SHA256  string        `yaml:"sha256"`  // of the tarball, mandatory with it
+	Tree    string        `yaml:"tree"`    // an unpacked tree; it is copied
+	Git     *gitOrigin    `yaml:"git"`     // a commit of a repository
+}
+
 // origin is source that is ready to be unpacked.
 type origin struct {
-	what    string // for people: linux-source-5.10 5.10.223-1
-	hash    string // sha256 of the package or the tarball; of the state of a tree
-	version string // empty where only the built kernel can tell
-	tarball string // exactly one of tarball, deb and tree is set
-	deb     string
-	tree    string
+	what       string // for people: linux-source-5.10 5.10.223-1
+	hash       string // sha256 of the package or the tarball, of the state of a tree; a commit's own
+	version    string // empty where only the built kernel can tell
+	tarball    string // exactly one of these is set
+	deb        string
+	tree       string
+	repository string
 }
 
 func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
@@ -31,6 +41,8 @@ func (o buildOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
 		}
 	}
 	switch {
+	case o.Git != nil:
+		return o.Git.fetch(ctx, env)
 	case o.Debian != nil:
 		path, p, err := FetchDebianPackage(ctx, env, *o.Debian)
 		if err != nil {
@@ -76,7 +88,7 @@ func hashTree(dir string) (string, error) {
 		if err != nil {
 			return err
 		}
-		if filepath.Dir(path) == dir && d.Name() == repository {
+		if filepath.Dir(path) == dir && d.Name() == dotGit {
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
@@ -101,9 +113,9 @@ func hashTree(dir string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// repository is left out when a tree is copied: it can be gigabytes, and make
+// dotGit is left out when a tree is copied: it can be gigabytes, and make
 // would add its state to the release. In a worktree it is a file.
-const repository = ".git"
+const dotGit = ".git"
 
 // unpack puts the source into dst, which is made. run calls a program.
 func (o *origin) unpack(dst string, run func(dir, program string, args ...string) error) error {
@@ -119,11 +131,19 @@ func (o *origin) unpack(dst string, run func(dir, program string, args ...string
 		}
 		args := []string{"--archive", "--reflink=auto", "--target-directory=" + dst, "--"}
 		for _, e := range entries {
-			if e.Name() != repository {
+			if e.Name() != dotGit {
 				args = append(args, filepath.Join(o.tree, e.Name()))
 			}
 		}
 		return run(dst, "cp", args...)
+	case o.repository != "":
+		// A commit's archive has no directory above its files.
+		tarball = dst + ".tar"
+		defer os.Remove(tarball)
+		if err := run(dst, "git", "-C", o.repository, "archive", "--format=tar", "--output="+tarball, o.hash); err != nil {
+			return err
+		}
+		return run(dst, "tar", "--extract", "--no-same-owner", "--file", tarball)
 	case o.deb != "":
 		tmp := dst + ".deb"
 		defer os.RemoveAll(tmp)
