@@ -61,7 +61,7 @@ type cpioFile struct {
 }
 
 // payload is a cpio archive without its trailer, which end adds.
-func payload(t *testing.T, end bool, files ...cpioFile) []byte {
+func payload(t testing.TB, end bool, files ...cpioFile) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := cpio.NewWriter(&buf)
@@ -157,4 +157,27 @@ func TestRPMHardLinksHaveTheirContent(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, data, err)
 		}
 	}
+}
+
+// Whatever a package holds, only regular files that were asked for come out of
+// it, and nothing outside the directory.
+func FuzzRPM(f *testing.F) {
+	good := payload(f, true, named("./boot/vmlinuz-1", "image"), named("./../x", "x"),
+		cpioFile{cpio.Header{Name: "./boot/vmlinuz-2", Mode: cpio.TypeSymlink | 0o777}, "/etc/passwd"})
+	f.Add(handmade(good))
+	f.Add(handmade(gzipped(good)))
+	f.Add(handmade(good[:len(good)/2]))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		outer := t.TempDir()
+		path, dst := filepath.Join(outer, "k.rpm"), filepath.Join(outer, "a", "b")
+		must(t, os.WriteFile(path, data, 0o644))
+		must(t, os.MkdirAll(dst, 0o755))
+		_ = ExtractRPM(path, func(string) bool { return true }, dst)
+		must(t, filepath.WalkDir(outer, func(p string, d os.DirEntry, err error) error {
+			if err == nil && p != path && !d.IsDir() && (!strings.HasPrefix(p, dst+"/") || !d.Type().IsRegular()) {
+				t.Errorf("%s came out", p)
+			}
+			return err
+		}))
+	})
 }
