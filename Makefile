@@ -14,6 +14,9 @@ PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux
 # The readers of reports: a browser, Markdown as GitHub renders it, XML, TAP.
 BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xmllint=libxml2-utils prove=perl
 
+# What tests of the kernel sources call beside that.
+TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
+
 .PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
@@ -36,11 +39,13 @@ go:
 test: deps lint test-unit test-browser test-vm
 
 test-unit: go
+	@scripts/deps $(TEST_PACKAGES)
 	$(GO) test -race ./...
 
 # KQUAL_VM=1 turns every test that needs a machine on; a missing QEMU then
 # fails. They run one after the other: they are about races.
 test-vm: deps build
+	@scripts/deps $(TEST_PACKAGES)
 	KQUAL_VM=1 $(GO) test -count=1 -p 1 -timeout 35m -run 'VM' ./kernels ./runner ./internal/e2e
 
 # The HTML report in a real browser, and the text formats in real readers.

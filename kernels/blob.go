@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -18,7 +19,10 @@ import (
 type blob struct {
 	Path   string `yaml:"path" json:"-"` // on this machine; relative ones start at the working directory
 	URL    string `yaml:"url" json:"-"`  // http or https
-	SHA256 string `yaml:"sha256" kqual:"required"`
+	SHA256 string `yaml:"sha256"`
+	// Unverified takes what the URL gives, in place of a hash; every report says
+	// so.
+	Unverified bool `yaml:"unverified"`
 }
 
 // DecodeStrict lets a matrix fail before anything is fetched.
@@ -37,7 +41,17 @@ func (b *blob) DecodeStrict(node *yaml.Node, path string) matrix.Problems {
 	if b.URL != "" && !strings.HasPrefix(b.URL, "http://") && !strings.HasPrefix(b.URL, "https://") {
 		wrong("url", fmt.Sprintf("%q is no http or https URL", b.URL))
 	}
-	if !hexSHA256.MatchString(b.SHA256) {
+	switch {
+	case b.Unverified && b.URL == "":
+		wrong("unverified", "is for URLs; give the sha256 of the file, sha256sum prints it")
+	case b.Unverified && b.SHA256 != "":
+		wrong("unverified", "there is a sha256 to verify with; remove one of the two")
+	case b.Unverified:
+	case b.SHA256 == "":
+		problems = append(problems, matrix.Problem{
+			Line: node.Line, Path: path + ".sha256", What: "is missing; sha256sum prints it (unverified: true does without, and every report says so)",
+		})
+	case !hexSHA256.MatchString(b.SHA256):
 		wrong("sha256", "is no sha256 (64 hex digits, lower case); sha256sum prints it")
 	}
 	return problems
@@ -67,14 +81,52 @@ func (b blob) pinned() PinnedFile {
 	return PinnedFile{URL: bareURL(b.URL), SHA256: b.SHA256}
 }
 
+// resolveBlobs are the files with the hash of what their URLs give now, where
+// they have none: that is downloaded anew each time. A lock has those hashes.
+func resolveBlobs(ctx context.Context, env Env, blobs []blob) ([]blob, error) {
+	out := slices.Clone(blobs)
+	for i, b := range out {
+		switch {
+		case !b.Unverified:
+		case env.Pin != nil && i < len(env.Pin.Files):
+			out[i].SHA256 = env.Pin.Files[i].SHA256
+		default:
+			sum, err := env.Cache.downloadUnverified(ctx, env, Request{URL: b.URL, Step: "download " + b.base() + ", unverified"})
+			if err != nil {
+				return nil, b.failure(err)
+			}
+			out[i].SHA256 = sum
+		}
+	}
+	return out, nil
+}
+
+// pinBlobs is Resolve for a kernel in files.
+func pinBlobs(ctx context.Context, env Env, blobs []blob) (*Pin, error) {
+	blobs, err := resolveBlobs(ctx, env, blobs)
+	if err != nil {
+		return nil, err
+	}
+	pin := &Pin{}
+	for _, b := range blobs {
+		pin.Files = append(pin.Files, b.pinned())
+	}
+	return pin, nil
+}
+
+// failure puts a hint to an error of a download.
+func (b blob) failure(err error) error {
+	if isMissing(err) {
+		return &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "the file has gone: correct url: in the matrix, or name a copy with path:"}
+	}
+	return unreachable(err)
+}
+
 // get returns the path of the file once its hash is right.
 func (b blob) get(ctx context.Context, env Env) (string, error) {
 	if b.URL != "" {
 		path, err := env.Cache.Download(ctx, env, Request{URL: b.URL, SHA256: b.SHA256, Step: "download " + b.base()})
-		if isMissing(err) {
-			return "", &matrix.Failure{Side: matrix.SideKernel, Reason: err.Error(), Hint: "the file has gone: correct url: in the matrix, or name a copy with path:"}
-		}
-		return path, unreachable(err)
+		return path, b.failure(err)
 	}
 	path, err := filepath.Abs(b.Path)
 	if err != nil {
@@ -94,4 +146,19 @@ func (b blob) get(ctx context.Context, env Env) (string, error) {
 		}
 	}
 	return path, nil
+}
+
+// unverified says of which files nothing vouches for, as a detail of
+// provenance; nil where all have a hash.
+func unverified(blobs ...blob) map[string]string {
+	var places []string
+	for _, b := range blobs {
+		if b.Unverified {
+			places = append(places, b.place())
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	return map[string]string{matrix.DetailUnverified: "taken without a sha256 from " + strings.Join(places, " ")}
 }

@@ -1,10 +1,12 @@
 package kernels
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -25,14 +27,7 @@ type buildConfig struct {
 	Source  buildOrigin `yaml:"source" kqual:"required"`
 	Config  []string    `yaml:"config" kqual:"required"` // fragments, later ones win
 	Patches []string    `yaml:"patches"`                 // in the order of application
-}
-
-// buildOrigin is where the source comes from; exactly one is set.
-type buildOrigin struct {
-	Debian  *DebianConfig `yaml:"debian"`  // a linux-source-… package
-	Tarball string        `yaml:"tarball"` // path of a .tar, .tar.gz, .tar.xz, .tar.zst
-	SHA256  string        `yaml:"sha256"`  // of the tarball, mandatory with it
-	Tree    string        `yaml:"tree"`    // an unpacked tree; it is copied
+	CC      string      `yaml:"cc"`                      // the compiler, gcc-12 or clang; gcc where empty
 }
 
 func (buildSource) Catalog() matrix.KernelSource {
@@ -54,18 +49,21 @@ func decodeBuild(node *yaml.Node, path string) (any, matrix.Problems) {
 		problems = append(problems, matrix.Problem{Line: lineOf(node, keys...), Path: path + at, What: what})
 	}
 	origins := 0
-	for _, set := range []bool{c.Source.Debian != nil, c.Source.Tarball != "", c.Source.Tree != ""} {
+	for _, set := range []bool{c.Source.Debian != nil, c.Source.Tarball != "", c.Source.Tree != "", c.Source.Git != nil} {
 		if set {
 			origins++
 		}
 	}
 	switch {
 	case origins != 1:
-		wrong("name exactly one of debian, tarball and tree", ".source", "source")
+		wrong("name exactly one of debian, tarball, tree and git", ".source", "source")
 	case c.Source.Tarball == "" && c.Source.SHA256 != "":
 		wrong("belongs to a tarball, and there is none; remove it", ".source.sha256", "source", "sha256")
 	case c.Source.Tarball != "" && !hexSHA256.MatchString(c.Source.SHA256):
 		wrong("a tarball needs its sha256 (64 hex digits); sha256sum prints it", ".source.sha256", "source", "sha256")
+	}
+	if c.CC != "" && !compilerName.MatchString(c.CC) {
+		wrong(fmt.Sprintf("%q is no program; write one such as gcc-12 or clang", c.CC), ".cc", "cc")
 	}
 	for i, name := range c.Config {
 		if err := checkRecipe(configFiles, name); err != nil {
@@ -115,9 +113,13 @@ const (
 type prepared struct {
 	source  *origin
 	options map[string]string // what the config fragments ask for
+	places  map[string]string // where the fragments ask for it
 	patches []recipe
 	treeKey string
 	pin     *Pin
+
+	ccache string   // what it calls itself; empty where there is none
+	vars   []string // of the build's environment
 }
 
 func (c buildConfig) prepare(ctx context.Context, env Env) (*prepared, error) {
@@ -135,14 +137,23 @@ func (c buildConfig) prepare(ctx context.Context, env Env) (*prepared, error) {
 	if p.patches, err = loadRecipes(patchFiles, c.Patches); err != nil {
 		return nil, err
 	}
-	compiler, err := compilerVersion(ctx)
+	compiler, err := compilerVersion(ctx, cmp.Or(c.CC, defaultCompiler))
+	if err != nil {
+		return nil, err
+	}
+	p.places = optionPlaces(fragments)
+	p.ccache, p.vars, err = useCcache(ctx, env.Cache, defaultCompiler, cmp.Or(c.CC, defaultCompiler))
 	if err != nil {
 		return nil, err
 	}
 	if p.source, err = c.Source.resolve(ctx, env); err != nil {
 		return nil, err
 	}
-	p.treeKey = hashStrings(append([]string{treeFormat, p.source.hash, compiler}, bodies(fragments)...)...)
+	chosen := compiler
+	if c.CC != "" {
+		chosen = c.CC + ": " + compiler
+	}
+	p.treeKey = hashStrings(append([]string{treeFormat, p.source.hash, chosen}, bodies(fragments)...)...)
 	recipe := hashStrings(append([]string{buildFormat, p.treeKey}, bodies(p.patches)...)...)
 	p.pin = &Pin{
 		Version: p.source.version, Suite: p.source.suite, Files: p.source.files, bases: p.source.bases,
@@ -176,14 +187,21 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 		if err := src.get(ctx); err != nil {
 			return err
 		}
-		t := &tree{dir: filepath.Join(env.Cache.Dir(), treeKind, p.treeKey), env: env, source: src, options: p.options}
+		t := &tree{
+			dir: filepath.Join(env.Cache.Dir(), treeKind, p.treeKey), env: env, source: src, options: p.options, places: p.places,
+			cc: c.CC, vars: p.vars, ccache: p.ccache,
+		}
 		return t.use(ctx, func() error { return t.make(ctx, p.patches, localVersion(c.Patches, made.Recipe), tmp) })
 	})
 	if err != nil {
 		return nil, err
 	}
+	hashed := "source_sha256"
+	if src.repository != "" {
+		hashed = "commit"
+	}
 	details := map[string]string{
-		"source": src.what, "source_sha256": src.hash, "config": strings.Join(c.Config, " "),
+		"source": src.what, hashed: src.hash, "config": strings.Join(c.Config, " "),
 		"compiler": made.Compiler, "recipe": made.Recipe,
 	}
 	if len(c.Patches) > 0 {
@@ -238,6 +256,9 @@ func buildImage(ctx context.Context, env Env, dir string, details map[string]str
 	vmlinuz, config := filepath.Join(dir, builtImage), filepath.Join(dir, builtConfig)
 	sum := m.Files[builtImage].SHA256
 	details["config_sha256"] = m.Files[builtConfig].SHA256
+	if ccache, err := os.ReadFile(filepath.Join(dir, builtCcache)); err == nil {
+		details["ccache"] = string(ccache)
+	}
 	img := &Image{
 		Vmlinuz: vmlinuz, Config: config, Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{

@@ -52,18 +52,6 @@ func checkBuildTools() error {
 	}
 }
 
-// compilerVersion is the first line of gcc --version.
-func compilerVersion(ctx context.Context) (string, error) {
-	cmd := exec.CommandContext(ctx, "gcc", "--version")
-	cmd.Env = commandEnv()
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("ask gcc for its version: %w", err)
-	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	return first, nil
-}
-
 // buildEnv makes builds repeatable.
 var buildEnv = []string{
 	"LC_ALL=C", "ARCH=x86_64", "LOCALVERSION=", "KBUILD_BUILD_USER=kqual", "KBUILD_BUILD_HOST=kqual",
@@ -166,11 +154,11 @@ const guardian = `( (
 exec 4<&-
 exec "$@"`
 
-// runCommand runs a program in dir, in a process group of its own. When ctx is
+// runCommand runs a program in dir, with vars over its environment, in a process group of its own. When ctx is
 // done the group is told to end; what is left after killGrace is killed, and
 // with this process it ends, too. killed says that something may have been
 // stopped in the middle of writing.
-func runCommand(ctx context.Context, lock *os.File, dir, program string, args ...string) (killed bool, err error) {
+func runCommand(ctx context.Context, lock *os.File, vars []string, dir, program string, args ...string) (killed bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -186,7 +174,7 @@ func runCommand(ctx context.Context, lock *os.File, dir, program string, args ..
 	defer waits.Close()
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", guardian, "sh", path}, args...)...)
-	cmd.Dir, cmd.Env = dir, commandEnv()
+	cmd.Dir, cmd.Env = dir, append(commandEnv(), vars...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.ExtraFiles = []*os.File{lock, waits}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

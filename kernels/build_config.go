@@ -72,9 +72,24 @@ func renderOptions(options map[string]string) string {
 	return strings.Join(lines, "")
 }
 
-// lostOptions lists what was asked for and a .config does not have, with what
-// it has instead.
-func lostOptions(wanted map[string]string, config string) []string {
+// optionPlaces says of each option which line of which fragment decides it.
+func optionPlaces(fragments []recipe) map[string]string {
+	places := map[string]string{}
+	for _, f := range fragments {
+		n := 0
+		for line := range strings.Lines(f.body) {
+			n++
+			if name, _, ok := parseOption(strings.TrimSuffix(line, "\n")); ok {
+				places[name] = fmt.Sprintf("%s, line %d", f.name, n)
+			}
+		}
+	}
+	return places
+}
+
+// lostOptions lists what was asked for and a .config does not have, with where
+// it was and what there is instead.
+func lostOptions(wanted, places map[string]string, config string) []string {
 	have := map[string]string{}
 	for line := range strings.Lines(config) {
 		if name, value, ok := parseOption(strings.TrimSuffix(line, "\n")); ok {
@@ -87,9 +102,9 @@ func lostOptions(wanted map[string]string, config string) []string {
 		switch {
 		case got == value, !ok && value == off:
 		case !ok:
-			lost = append(lost, fmt.Sprintf("%s=%s (absent)", name, value))
+			lost = append(lost, fmt.Sprintf("%s=%s of %s (absent)", name, value, places[name]))
 		default:
-			lost = append(lost, fmt.Sprintf("%s=%s (is %s)", name, value, got))
+			lost = append(lost, fmt.Sprintf("%s=%s of %s (is %s)", name, value, places[name], got))
 		}
 	}
 	slices.Sort(lost)
@@ -115,14 +130,14 @@ func (t *tree) configure(ctx context.Context) error {
 	if err := os.WriteFile(all, []byte(renderOptions(t.options)), 0o644); err != nil {
 		return err
 	}
-	if err := t.run(ctx, "make", "KCONFIG_ALLCONFIG="+all, "allnoconfig"); err != nil {
+	if err := t.runMake(ctx, "KCONFIG_ALLCONFIG="+all, "allnoconfig"); err != nil {
 		return t.failed(err, "configure the kernel")
 	}
 	config, err := os.ReadFile(filepath.Join(t.src(), ".config"))
 	if err != nil {
 		return err
 	}
-	if lost := lostOptions(t.options, string(config)); len(lost) > 0 {
+	if lost := lostOptions(t.options, t.places, string(config)); len(lost) > 0 {
 		names := strings.Join(lost[:min(len(lost), maxLost)], ", ")
 		if len(lost) > maxLost {
 			names += fmt.Sprintf(" and %d more", len(lost)-maxLost)

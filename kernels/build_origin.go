@@ -13,18 +13,28 @@ import (
 	"kqual/matrix"
 )
 
+// buildOrigin is where the source comes from; exactly one is set.
+type buildOrigin struct {
+	Debian  *DebianConfig `yaml:"debian"`  // a linux-source-… package
+	Tarball string        `yaml:"tarball"` // path of a .tar, .tar.gz, .tar.xz, .tar.zst
+	SHA256  string        `yaml:"sha256"`  // of the tarball, mandatory with it
+	Tree    string        `yaml:"tree"`    // an unpacked tree; it is copied
+	Git     *gitOrigin    `yaml:"git"`     // a commit of a repository
+}
+
 // origin is source that is ready to be unpacked.
 type origin struct {
-	what    string // for people: linux-source-5.10 5.10.223-1
-	hash    string // sha256 of the package or the tarball; of the state of a tree
-	version string // empty where only the built kernel can tell
-	tarball string // exactly one of tarball, deb and tree is set
-	deb     string
-	tree    string
+	what       string // for people: linux-source-5.10 5.10.223-1
+	hash       string // sha256 of the package or the tarball, of the state of a tree; a commit's own
+	version    string // empty where only the built kernel can tell
+	tarball    string // exactly one of these is set
+	deb        string
+	tree       string
+	repository string
 
 	suite string       // of the archive that the package is from
 	bases []string     // of the archives that have it
-	files []PinnedFile // what has to be got; empty for a tree
+	files []PinnedFile // what has to be got; empty for a tree and a repository
 	get   func(context.Context) error
 }
 
@@ -38,6 +48,13 @@ func (o buildOrigin) resolve(ctx context.Context, env Env) (*origin, error) {
 		}
 	}
 	switch {
+	case o.Git != nil:
+		src, err := o.Git.fetch(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		src.get = ready
+		return src, nil
 	case o.Debian != nil:
 		pin := env.Pin
 		if pin == nil {
@@ -99,7 +116,7 @@ func hashTree(dir string) (string, error) {
 		if err != nil {
 			return err
 		}
-		if filepath.Dir(path) == dir && d.Name() == repository {
+		if filepath.Dir(path) == dir && d.Name() == dotGit {
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
@@ -124,9 +141,9 @@ func hashTree(dir string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// repository is left out when a tree is copied: it can be gigabytes, and make
+// dotGit is left out when a tree is copied: it can be gigabytes, and make
 // would add its state to the release. In a worktree it is a file.
-const repository = ".git"
+const dotGit = ".git"
 
 // unpack puts the source into dst, which is made. run calls a program.
 func (o *origin) unpack(dst string, run func(dir, program string, args ...string) error) error {
@@ -142,11 +159,19 @@ func (o *origin) unpack(dst string, run func(dir, program string, args ...string
 		}
 		args := []string{"--archive", "--reflink=auto", "--target-directory=" + dst, "--"}
 		for _, e := range entries {
-			if e.Name() != repository {
+			if e.Name() != dotGit {
 				args = append(args, filepath.Join(o.tree, e.Name()))
 			}
 		}
 		return run(dst, "cp", args...)
+	case o.repository != "":
+		// A commit's archive has no directory above its files.
+		tarball = dst + ".tar"
+		defer os.Remove(tarball)
+		if err := run(dst, "git", "-C", o.repository, "archive", "--format=tar", "--output="+tarball, o.hash); err != nil {
+			return err
+		}
+		return run(dst, "tar", "--extract", "--no-same-owner", "--file", tarball)
 	case o.deb != "":
 		tmp := dst + ".deb"
 		defer os.RemoveAll(tmp)

@@ -350,7 +350,7 @@ func TestOptionThatDidNotStickIsNamed(t *testing.T) {
 	b := newBuilder(t, fakeSource())
 	b.config = writeFile(t, "fake.config", "CONFIG_SMP=y\nCONFIG_EXT4_FS=y\nCONFIG_PANIC=\"x y\"\n# CONFIG_BTRFS_FS is not set\n")
 	f := b.fails()
-	if f.Side != matrix.SideKernel || !strings.HasSuffix(f.Reason, `did not stick: CONFIG_EXT4_FS=y (absent), CONFIG_PANIC="x y" (absent)`) {
+	if f.Side != matrix.SideKernel || !strings.HasSuffix(f.Reason, `did not stick: CONFIG_EXT4_FS=y of `+b.config+`, line 2 (absent), CONFIG_PANIC="x y" of `+b.config+`, line 3 (absent)`) {
 		t.Errorf("%+v", f)
 	}
 	b.config = writeFile(t, "fake.config", "CONFIG_SMP=y\n\nCONFIG EXT4_FS=y\n")
@@ -360,14 +360,16 @@ func TestOptionThatDidNotStickIsNamed(t *testing.T) {
 }
 
 func TestLaterFragmentsWin(t *testing.T) {
-	got, err := mergeFragments([]recipe{
+	fragments := []recipe{
 		{"a", "# A comment.\nCONFIG_A=y\nCONFIG_B=\"text # here\"\nCONFIG_C=0x10\r\n"},
 		{"b", "# CONFIG_A is not set\nCONFIG_D=m\n"},
-	})
+	}
+	got, err := mergeFragments(fragments)
 	must(t, err)
 	want(t, "options", got, map[string]string{"CONFIG_A": "n", "CONFIG_B": `"text # here"`, "CONFIG_C": "0x10", "CONFIG_D": "m"})
-	want(t, "lost", lostOptions(got, "CONFIG_A=y\nCONFIG_B=\"text # here\"\nCONFIG_C=0x10\n"), []string{"CONFIG_A=n (is y)", "CONFIG_D=m (absent)"})
-	want(t, "none lost", lostOptions(got, renderOptions(got)), nil)
+	places := optionPlaces(fragments)
+	want(t, "lost", lostOptions(got, places, "CONFIG_A=y\nCONFIG_B=\"text # here\"\nCONFIG_C=0x10\n"), []string{"CONFIG_A=n of b, line 1 (is y)", "CONFIG_D=m of b, line 2 (absent)"})
+	want(t, "none lost", lostOptions(got, places, renderOptions(got)), nil)
 }
 
 // A patch may bring the option that a fragment turns on; a variant without the
@@ -382,7 +384,7 @@ func TestPatchThatBringsAnOptionConfiguresAgain(t *testing.T) {
 	want(t, "make", b.did(), []string{"configured", "fs/a.o", "fs/b.o"})
 	b.build(brings, writeFile(t, "a.patch", patchA))
 	want(t, "make", b.did(), []string{"fs/a.o"})
-	if f := b.fails(); !strings.Contains(f.Reason, "CONFIG_FANOTIFY=y (absent)") {
+	if f := b.fails(); !strings.Contains(f.Reason, "CONFIG_FANOTIFY=y of "+b.config+", line 2 (absent)") {
 		t.Errorf("%+v", f)
 	}
 }
@@ -771,16 +773,20 @@ func TestBuildInTheMatrixIsChecked(t *testing.T) {
 	}{
 		"good":         {"source: {debian: {suite: bullseye, package: linux-source-5.10}}\nconfig: [tiny, preempt, ./mine.config]\npatches: [affected, excl-unlink, mine.patch, a/b]\n", nil},
 		"good tarball": {"source: {tarball: x.tar.xz, sha256: " + sum(nil) + "}\nconfig: [tiny]\n", nil},
-		"no source":    {"source: {}\nconfig: [tiny]\n", []string{"1: k.source: name exactly one of debian, tarball and tree"}},
-		"two sources":  {"config: [tiny]\nsource:\n  tree: a\n  tarball: b\n", []string{"2: k.source: name exactly one of debian, tarball and tree"}},
+		"no source":    {"source: {}\nconfig: [tiny]\n", []string{"1: k.source: name exactly one of debian, tarball, tree and git"}},
+		"two sources":  {"config: [tiny]\nsource:\n  tree: a\n  tarball: b\n", []string{"2: k.source: name exactly one of debian, tarball, tree and git"}},
 		"no hash":      {"source: {tarball: a.tar}\nconfig: [tiny]\n", []string{"1: k.source.sha256: a tarball needs its sha256 (64 hex digits); sha256sum prints it"}},
 		"lonely hash":  {"config: [tiny]\nsource:\n  tree: a\n  sha256: " + sum(nil) + "\n", []string{"4: k.source.sha256: belongs to a tarball, and there is none; remove it"}},
 		"names": {"source: {tree: a}\nconfig:\n- tiny\n- preemt\npatches:\n  [afected]\n", []string{
 			`4: k.config[1]: no config fragment named "preemt" is built in; did you mean "preempt"? (a file of yours needs a / or .config in its name)`,
 			`6: k.patches[0]: no patch named "afected" is built in; did you mean "affected"? (a file of yours needs a / or .patch in its name)`,
 		}},
-		"no config": {"source: {tree: a}\nconfig: []\n", []string{"2: k.config: must not be empty; give a list of texts"}},
-		"unknown":   {"source: {tree: a}\nconfig: [tiny]\npatch: [affected]\n", []string{`3: k.patch: unknown key "patch"; did you mean "patches"?`}},
+		"good git":   {"source: {git: {url: 'https://example.org/linux.git', rev: v5.16.4}}\ncc: gcc-12\nconfig: [tiny]\n", nil},
+		"git":        {"source:\n  git:\n    url: 'ext::sh -c x'\n    rev: -x\nconfig: [tiny]\n", []string{`3: k.source.git.url: "ext::sh -c x" is no https, http, git, ssh or file URL`, `4: k.source.git.rev: "-x" is no revision; write a tag, a branch or a commit`}},
+		"git places": {"source: {git: {rev: v1}}\nconfig: [tiny]\n", []string{"1: k.source.git.url: name exactly one of path and url"}},
+		"compiler":   {"source: {tree: a}\nconfig: [tiny]\ncc: gcc -O3\n", []string{`3: k.cc: "gcc -O3" is no program; write one such as gcc-12 or clang`}},
+		"no config":  {"source: {tree: a}\nconfig: []\n", []string{"2: k.config: must not be empty; give a list of texts"}},
+		"unknown":    {"source: {tree: a}\nconfig: [tiny]\npatch: [affected]\n", []string{`3: k.patch: unknown key "patch"; did you mean "patches"?`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var node yaml.Node

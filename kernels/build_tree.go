@@ -30,6 +30,10 @@ type tree struct {
 	env     Env
 	source  *origin
 	options map[string]string // what the config fragments ask for
+	places  map[string]string // where they do: option → "fragment tiny, line 3"
+	cc      string            // the compiler; empty for make's own choice
+	vars    []string          // NAME=VALUE over the environment of a build
+	ccache  string            // what ccache calls itself; empty where there is none
 
 	lock   *os.File // held by this process and by every program it starts in the tree
 	killed bool     // a program was killed in the middle of its work
@@ -134,6 +138,7 @@ func (t *tree) unpack(ctx context.Context) (err error) {
 const (
 	builtImage  = "vmlinuz"
 	builtConfig = "config"
+	builtCcache = "ccache" // the version of ccache, where it helped
 )
 
 // make builds one variant of the tree and puts the results into dst.
@@ -155,7 +160,7 @@ func (t *tree) make(ctx context.Context, patches []recipe, localVersion, dst str
 	if err := variant.write(filepath.Join(t.src(), "localversion-kqual")); err != nil {
 		return err
 	}
-	if err := t.run(ctx, "make", fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage"); err != nil {
+	if err := t.runMake(ctx, fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage"); err != nil {
 		return t.failed(err, "build the kernel")
 	}
 	image := filepath.Join(dst, builtImage)
@@ -178,7 +183,18 @@ func (t *tree) make(ctx context.Context, patches []recipe, localVersion, dst str
 			Hint: "the source must take its release from localversion files, as scripts/setlocalversion does",
 		}
 	}
-	return nil
+	if t.ccache == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(dst, builtCcache), []byte(t.ccache), 0o644)
+}
+
+// runMake runs make in the source directory, with the compiler of the matrix.
+func (t *tree) runMake(ctx context.Context, args ...string) error {
+	if t.cc != "" {
+		args = append([]string{"CC=" + t.cc}, args...)
+	}
+	return t.run(ctx, "make", args...)
 }
 
 // run runs a program in the source directory.
@@ -187,7 +203,7 @@ func (t *tree) run(ctx context.Context, program string, args ...string) error {
 }
 
 func (t *tree) runIn(ctx context.Context, dir, program string, args ...string) error {
-	killed, err := runCommand(ctx, t.lock, dir, program, args...)
+	killed, err := runCommand(ctx, t.lock, t.vars, dir, program, args...)
 	t.killed = t.killed || killed
 	return err
 }

@@ -33,6 +33,7 @@ type DebianConfig struct {
 	Versions     string `yaml:"versions"`                 // a range, as in ">=6.1 <6.2"
 	Track        string `yaml:"track"`                    // latest: only the newest that matches
 	Mirror       string `yaml:"mirror" json:"-"`          // base URL; empty for the host's own
+	Snapshot     string `yaml:"snapshot" json:"-"`        // a moment of the snapshot archive: 20220115T000000Z
 	Arch         string `yaml:"arch"`                     // amd64 where empty
 	Keyring      string `yaml:"keyring" json:"-"`         // empty for Debian's
 	AllowExpired bool   `yaml:"allow_expired" json:"-"`   // accept a Release file past its Valid-Until
@@ -40,6 +41,7 @@ type DebianConfig struct {
 
 var (
 	suiteName   = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]*(/updates)?$`)
+	moment      = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z$`)
 	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9.+*?-]+$`) // deb-control(5), with wildcards
 )
 
@@ -77,6 +79,12 @@ func (c *DebianConfig) DecodeStrict(node *yaml.Node, path string) matrix.Problem
 	if c.Mirror != "" && !strings.HasPrefix(c.Mirror, "http://") && !strings.HasPrefix(c.Mirror, "https://") {
 		wrong("mirror", "%q is no http or https URL", c.Mirror)
 	}
+	if c.Snapshot != "" && !moment.MatchString(c.Snapshot) {
+		wrong("snapshot", "%q is no moment; write one such as 20220115T000000Z", c.Snapshot)
+	}
+	if c.Snapshot != "" && c.Mirror != "" {
+		wrong("snapshot", "mirror names one place already; remove one of the two")
+	}
 	if a := c.arch(); a != "amd64" {
 		wrong("arch", "cannot boot %q; use amd64", a)
 	}
@@ -103,6 +111,9 @@ func (c DebianConfig) bases() ([]string, error) {
 	if c.Mirror != "" {
 		return []string{strings.TrimRight(c.Mirror, "/")}, nil
 	}
+	if c.Snapshot != "" {
+		return c.snapshotBases()
+	}
 	mirror := os.Getenv(mirrorVariable(c.Suite))
 	if mirror == "" {
 		var err error
@@ -118,6 +129,25 @@ func (c DebianConfig) bases() ([]string, error) {
 		old += "-security"
 	}
 	return []string{strings.TrimRight(mirror, "/"), strings.TrimRight(old, "/")}, nil
+}
+
+// snapshotVariable names the snapshot archive: the URL that moments stand below.
+const snapshotVariable = "KQUAL_DEBIAN_SNAPSHOT"
+
+// snapshotBases is bases for a moment of the snapshot archive. There is no
+// default: few networks let everybody use one.
+func (c DebianConfig) snapshotBases() ([]string, error) {
+	base := strings.TrimRight(os.Getenv(snapshotVariable), "/")
+	if base == "" {
+		return nil, &matrix.Failure{
+			Side: matrix.SideHost, Reason: fmt.Sprintf("suite %s of %s is in a snapshot archive, and %s names none", c.Suite, c.Snapshot, snapshotVariable),
+			Hint: "set " + snapshotVariable + " to the URL that the moments stand below, such as https://snapshot.example.org/archive/debian",
+		}
+	}
+	if isSecurity(c.Suite) {
+		base += "-security"
+	}
+	return []string{base + "/" + c.Snapshot}, nil
 }
 
 func (debianSource) Catalog() matrix.KernelSource {

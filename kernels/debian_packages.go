@@ -108,7 +108,7 @@ func fetchIndex(ctx context.Context, env Env, r *release, suite, name string, re
 	}
 	var err error
 	for _, req.URL = range urls {
-		if err = retry(ctx, func() error { return fetchTo(ctx, env, req, dst) }); !isMissing(err) {
+		if _, err = transferTo(ctx, env, req, dst); !isMissing(err) {
 			return err
 		}
 	}

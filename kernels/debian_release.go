@@ -19,7 +19,8 @@ type release struct {
 	base   string   // URL below which dists/ and pool/ are
 	bases  []string // where else a file of the pool may be, in order; base is one of them
 	files  map[string]indexFile
-	byHash bool // index files can be had under their hash, too
+	byHash bool      // index files can be had under their hash, too
+	date   time.Time // when it was made; zero where that cannot be read
 }
 
 // indexFile is a line of the SHA256 list.
@@ -35,13 +36,15 @@ func fetchRelease(ctx context.Context, env Env, c DebianConfig, bases []string) 
 	for _, base := range bases {
 		url := base + "/dists/" + c.Suite + "/InRelease"
 		var r *release
-		err := env.Cache.revalidate(ctx, env, url, func(data []byte, now time.Time) error {
+		err := env.Cache.revalidate(ctx, env, url, func(data, kept []byte, now time.Time) error {
 			text, err := verifyClearsigned(data, c.keyring(), c.AllowExpired)
 			if err != nil {
 				return about("verify "+shownURL(url), err)
 			}
-			r, err = parseRelease(text, c, shownURL(url), now)
-			return err
+			if r, err = parseRelease(text, c, shownURL(url), now); err != nil || kept == nil || c.AllowExpired {
+				return err
+			}
+			return checkReplay(r, kept, c, shownURL(url))
 		})
 		if isMissing(err) || isOffline(err) || err != nil && missing != nil && !refused(err) {
 			missing = errors.Join(missing, err)
@@ -95,6 +98,9 @@ func parseRelease(text []byte, c DebianConfig, url string, now time.Time) (*rele
 		}
 	}
 	r := &release{files: map[string]indexFile{}, byHash: p.Values["Acquire-By-Hash"] == "yes"}
+	if date, err := parseDate(p.Values["Date"]); err == nil {
+		r.date = date
+	}
 	for _, line := range strings.Split(p.Values["SHA256"], "\n") {
 		f := strings.Fields(line)
 		if len(f) != 3 || !hexSHA256.MatchString(f[0]) {
@@ -110,6 +116,26 @@ func parseRelease(text []byte, c DebianConfig, url string, now time.Time) (*rele
 		return nil, refusedFile(url, "it lists no SHA256 hashes")
 	}
 	return r, nil
+}
+
+// checkReplay refuses a release that is older than the one that was verified
+// before at the same place: its signature is as good as ever, and what it lists
+// may have known faults. A copy that is not trusted any more says nothing.
+func checkReplay(r *release, kept []byte, c DebianConfig, url string) error {
+	text, err := verifyClearsigned(kept, c.keyring(), true)
+	if err != nil {
+		return nil
+	}
+	c.AllowExpired = true
+	before, err := parseRelease(text, c, url, time.Now())
+	if err != nil || !r.date.Before(before.date) {
+		return nil
+	}
+	return &matrix.Failure{
+		Side:   matrix.SideKernel,
+		Reason: fmt.Sprintf("%s is of %s, and older than what it was before, of %s", url, r.date.Format(time.DateTime), before.date.Format(time.DateTime)),
+		Hint:   "the mirror went back in time, or somebody replays an old state: try again later, name another mirror, or accept it (debian: {allow_expired: true})",
+	}
 }
 
 // parseDate reads the two forms of RFC 1123 that archives use.

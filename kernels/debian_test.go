@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -353,6 +354,46 @@ func spoiled(files ...tarFile) func(*testing.T, *fakeMirror, string, *DebianConf
 	}
 }
 
+func TestReplayedReleaseIsRefused(t *testing.T) {
+	m := newFakeMirror(t)
+	m.add("linux-image-cloud-amd64", "6.1.1-1", "", fakeDeb(fakeKernel("6.1.1", "./")...))
+	m.publish(t, "bookworm") // of 2 January
+	inRelease := "/dists/bookworm/InRelease"
+	m.mu.Lock()
+	old := string(m.files[inRelease])
+	m.mu.Unlock()
+	text, err := verifyClearsigned([]byte(old), m.keyring, false)
+	must(t, err)
+	dated := func(date string) {
+		m.set(inRelease, m.sign(t, strings.Replace(string(text), "Fri, 02 Jan 2026", date, 1)))
+		m.handle(inRelease, func(w http.ResponseWriter, _ *http.Request) { // never 304
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			w.Write(m.files[inRelease])
+		})
+	}
+	e, c := newTestEnv(t), m.config("bookworm")
+	e.Cache.fresh = 0
+	fetch := func() error {
+		_, err := debianSource{}.Fetch(t.Context(), e.Env, c)
+		return err
+	}
+	dated("Sat, 03 Jan 2026")
+	must(t, fetch())
+	dated("Fri, 02 Jan 2026")
+	for range 2 { // what was refused did not become what later ones are compared with
+		var f *matrix.Failure
+		if err := fetch(); !errors.As(err, &f) || !strings.Contains(f.Reason, "is of 2026-01-02 03:04:05, and older than what it was before, of 2026-01-03 03:04:05") || !strings.Contains(f.Hint, "allow_expired: true") {
+			t.Errorf("error %v", err)
+		}
+	}
+	c.AllowExpired = true
+	must(t, fetch())
+	c.AllowExpired = false
+	dated("Sun, 04 Jan 2026")
+	must(t, fetch())
+}
+
 func TestExpiredReleaseCanBeAllowed(t *testing.T) {
 	m, e := newFakeMirror(t), newTestEnv(t)
 	addKernel(m)
@@ -365,6 +406,55 @@ func TestExpiredReleaseCanBeAllowed(t *testing.T) {
 	c.AllowExpired = false
 	if _, err := fetchDebian(t, e, c); err == nil {
 		t.Error("what was allowed once stays allowed")
+	}
+}
+
+// A snapshot archive has the state of each moment below a URL of its own.
+func TestSnapshotArchiveGivesTheKernelOfAMoment(t *testing.T) {
+	mux := http.NewServeMux()
+	archive := httptest.NewServer(mux)
+	defer archive.Close()
+	keyring := map[string]string{}
+	at := func(path, suite, version string) {
+		m := newFakeMirror(t)
+		m.add("linux-image-"+version+"-cloud-amd64", version+"-1", "", fakeDeb(fakeKernel(version, "./")...))
+		m.publish(t, suite, "Valid-Until: Sat, 08 Jan 2022 00:00:00 UTC")
+		mux.Handle(path+"/", http.StripPrefix(path, m))
+		keyring[path] = m.keyring
+	}
+	const before, after = "20220115T000000Z", "20220301T000000Z"
+	at("/archive/debian/"+before, "sid", "5.15.15")
+	at("/archive/debian/"+after, "sid", "5.16.7")
+	at("/archive/debian-security/"+before, "bullseye-security", "5.10.92")
+	e := newTestEnv(t)
+	fetch := func(suite, moment, packages, keys string, expired bool) (*Image, error) {
+		return debianSource{}.Fetch(t.Context(), e.Env, DebianConfig{
+			Suite: suite, Package: packages, Track: trackLatest, Snapshot: moment, Keyring: keyring[keys+moment], AllowExpired: expired,
+		})
+	}
+	t.Setenv(snapshotVariable, "")
+	_, err := fetch("sid", before, "linux-image-5.15.*-cloud-amd64", "/archive/debian/", true)
+	if !refused(err) || err.Error() != "suite sid of 20220115T000000Z is in a snapshot archive, and KQUAL_DEBIAN_SNAPSHOT names none" {
+		t.Errorf("without an archive: %v", err)
+	}
+	t.Setenv(snapshotVariable, archive.URL+"/archive/debian/")
+	for _, test := range []struct{ suite, moment, packages, keys, release string }{
+		{"sid", before, "linux-image-5.15.*-cloud-amd64", "/archive/debian/", "5.15.15"},
+		{"sid", after, "linux-image-5.16.*-cloud-amd64", "/archive/debian/", "5.16.7"},
+		{"bullseye-security", before, "linux-image-5.10.*-cloud-amd64", "/archive/debian-security/", "5.10.92"},
+	} {
+		if _, err := fetch(test.suite, test.moment, test.packages, test.keys, false); !refused(err) || !strings.Contains(err.Error(), "(Valid-Until 2022-01-08)") {
+			t.Errorf("%s: expired, and %v", test.suite, err)
+		}
+		img, err := fetch(test.suite, test.moment, test.packages, test.keys, true)
+		must(t, err)
+		want(t, "release", img.Release, test.release)
+		want(t, "mirror", img.Provenance.Details["mirror"], archive.URL+test.keys+test.moment)
+	}
+	// A moment that the archive does not have costs that kernel.
+	_, err = fetch("sid", "20010101T000000Z", "linux-image-amd64", "/archive/debian/", true)
+	if !refused(err) || !strings.Contains(err.Error(), "no suite sid") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
 	}
 }
 

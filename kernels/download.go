@@ -2,8 +2,6 @@ package kernels
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -35,12 +32,12 @@ const (
 // Request is a file to download.
 type Request struct {
 	URL    string
-	SHA256 string // hex, mandatory: a download without a hash has no place here
+	SHA256 string // hex; without one the cache keeps nothing under the URL
 	Size   int64  // bytes; 0 where unknown
 	Step   string // for progress
 }
 
-// httpStatus is an answer other than 200.
+// httpStatus is an answer other than the file.
 type httpStatus struct {
 	url  string
 	code int
@@ -73,6 +70,9 @@ var httpClient = &http.Client{Transport: &http.Transport{
 	DisableCompression:    true,
 }}
 
+// downloadName is the file in the cache entry of a download.
+const downloadName = "file"
+
 // Download returns the path of a file with the requested hash, from the cache
 // or the network. It is hashed on the way and appears only if the hash is
 // right.
@@ -81,16 +81,14 @@ func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, err
 		return "", fmt.Errorf("get %s: %q is no sha256", shownURL(req.URL), req.SHA256)
 	}
 	dir, err := c.Entry(ctx, "download", req.SHA256, func(tmp string) error {
-		return retry(ctx, func() error { return fetchTo(ctx, env, req, filepath.Join(tmp, downloadName)) })
+		_, err := transferTo(ctx, env, req, filepath.Join(tmp, downloadName))
+		return err
 	})
 	if err != nil {
 		return "", err
 	}
 	return filepath.Join(dir, downloadName), nil
 }
-
-// downloadName is the only file of a download's entry.
-const downloadName = "file"
 
 // downloadSize is the size of a file that was downloaded, in bytes; 0 where the
 // cache does not have it.
@@ -100,6 +98,22 @@ func (c *Cache) downloadSize(sha256 string) int64 {
 		return 0
 	}
 	return m.Files[downloadName].Size
+}
+
+// downloadUnverified downloads what the URL gives, whatever it is, and returns
+// its sha256: Download has it from then on.
+func (c *Cache) downloadUnverified(ctx context.Context, env Env, req Request) (sum string, err error) {
+	tmp, release, err := c.Temp()
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	file := filepath.Join(tmp, downloadName)
+	if sum, err = transferTo(ctx, env, req, file); err != nil {
+		return "", err
+	}
+	_, err = c.Entry(ctx, "download", sum, func(dst string) error { return os.Rename(file, filepath.Join(dst, downloadName)) })
+	return sum, err
 }
 
 // retry repeats what failed for a reason that may pass.
@@ -122,49 +136,6 @@ func retry(ctx context.Context, try func() error) error {
 		}
 		pause *= 2
 	}
-}
-
-func fetchTo(ctx context.Context, env Env, req Request, dst string) (err error) {
-	if env.Cache.Offline {
-		return notInCache(strings.TrimPrefix(req.Step, "download "))
-	}
-	body, err := get(ctx, req.URL, nil)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	out, err := os.Create(dst)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := out.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			os.Remove(dst)
-		}
-	}()
-	limit := req.Size
-	if limit == 0 {
-		limit = maxDownload
-	}
-	h := sha256.New()
-	meter := &meter{env: env, step: req.Step, total: req.Size}
-	defer meter.end()
-	n, err := io.Copy(io.MultiWriter(out, h, meter), io.LimitReader(body, limit+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("get %s: %w", shownURL(req.URL), err)
-	case n > limit:
-		return refusedFile(req.URL, fmt.Sprintf("it goes on after the %d bytes it should have", limit))
-	case req.Size != 0 && n < req.Size:
-		return fmt.Errorf("get %s: truncated: %d of %d bytes: %w", shownURL(req.URL), n, req.Size, io.ErrUnexpectedEOF)
-	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != req.SHA256 {
-		return refusedFile(req.URL, fmt.Sprintf("wrong hash: sha256 %.16s…, want %.16s…", got, req.SHA256))
-	}
-	return nil
 }
 
 // refusedFile is a file that is not what it should be; trying again is no use.
@@ -202,20 +173,8 @@ func refusedBytes(err error) bool {
 	return refused(err) && !isOffline(err) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// get starts a GET; the body ends with an error when nothing comes for
+// request starts a GET; the body ends with an error when nothing comes for
 // stallTimeout. header may be nil.
-func get(ctx context.Context, url string, header http.Header) (io.ReadCloser, error) {
-	resp, err := request(ctx, url, header)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		resp.Body.Close()
-		return nil, &httpStatus{url, resp.StatusCode}
-	}
-	return resp.Body, nil
-}
-
 func request(ctx context.Context, url string, header http.Header) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

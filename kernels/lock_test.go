@@ -364,7 +364,7 @@ func TestLockOfFilesNamedByHash(t *testing.T) {
 	e := newTestEnv(t)
 	url := matrix.Kernel{Name: "u", Source: "url", Config: blob{URL: serve(t, image) + "/bzImage", SHA256: sum(image)}}
 	pkg := fakeDeb(fakeKernel(aRelease, "./")...)
-	deb := matrix.Kernel{Name: "d", Source: "deb", Config: debConfig{Packages: []blob{{Path: writeFile(t, "k.deb", string(pkg)), SHA256: sum(pkg)}}}}
+	deb := matrix.Kernel{Name: "d", Source: "deb", Config: packageFiles{Packages: []blob{{Path: writeFile(t, "k.deb", string(pkg)), SHA256: sum(pkg)}}}}
 	l := lockAll(t, e, url, deb)
 	if f := l.Kernels[0].Files[0]; f.Size != int64(len(image)) || f.SHA256 != sum(image) {
 		t.Errorf("file %+v", f)

@@ -90,7 +90,7 @@ func TestDebFilesBecomeAKernel(t *testing.T) {
 	local := filepath.Join(t.TempDir(), "linux-modules.deb")
 	must(t, os.WriteFile(local, modules, 0o644))
 	e := newTestEnv(t)
-	img, err := debSource{}.Fetch(t.Context(), e.Env, debConfig{Packages: []blob{
+	img, err := debSource{}.Fetch(t.Context(), e.Env, packageFiles{Packages: []blob{
 		{URL: serve(t, image) + "/linux-image.deb", SHA256: sum(image)}, {Path: local, SHA256: sum(modules)},
 	}})
 	must(t, err)
@@ -102,14 +102,14 @@ func TestDebFilesBecomeAKernel(t *testing.T) {
 
 func TestDebFilesThatAreNotWhatTheyShouldBeAreRefused(t *testing.T) {
 	good := fakeDeb(fakeKernel(aRelease, "./")...)
-	at := func(data []byte, hash string) debConfig {
-		return debConfig{Packages: []blob{{URL: serve(t, data) + "/k.deb", SHA256: hash}}}
+	at := func(data []byte, hash string) packageFiles {
+		return packageFiles{Packages: []blob{{URL: serve(t, data) + "/k.deb", SHA256: hash}}}
 	}
 	escape := fakeDeb(tarFile{name: "../../etc/vmlinuz", body: []byte("x")})
 	two := fakeDeb(append(fakeKernel(aRelease, "./"), fakeKernel("6.9.1", "./")...)...)
 	device := fakeDeb(tarFile{name: "./boot/vmlinuz-1", kind: tar.TypeBlock}, tarFile{name: "./boot/vmlinuz-2", kind: tar.TypeSymlink, link: "/etc/passwd"})
 	for name, test := range map[string]struct {
-		config debConfig
+		config packageFiles
 		want   string
 	}{
 		"wrong hash":  {at(good, strings.Repeat("0", 64)), "wrong hash"},
@@ -118,7 +118,7 @@ func TestDebFilesThatAreNotWhatTheyShouldBeAreRefused(t *testing.T) {
 		"path":        {at(escape, sum(escape)), "outside its root"},
 		"device":      {at(device, sum(device)), "no vmlinuz in k.deb"},
 		"two kernels": {at(two, sum(two)), "more than one kernel"},
-		"gone":        {debConfig{Packages: []blob{{Path: "/nowhere.deb", SHA256: sum(good)}}}, "no file /nowhere.deb"},
+		"gone":        {packageFiles{Packages: []blob{{Path: "/nowhere.deb", SHA256: sum(good)}}}, "no file /nowhere.deb"},
 	} {
 		t.Run(name, func(t *testing.T) { failsWith(t, debSource{}, test.config, test.want, "deb") })
 	}
@@ -137,6 +137,43 @@ func TestURLGivesABareImageOrATarball(t *testing.T) {
 		img, err := urlSource{}.Fetch(t.Context(), e.Env, blob{URL: serve(t, test.data) + "/" + test.name, SHA256: sum(test.data)})
 		must(t, err)
 		isKernel(t, img, "url", test.modules)
+	}
+}
+
+func TestURLWithoutAHashIsTakenAndSaidToBeUnverified(t *testing.T) {
+	data := fakeBzImage(aRelease, gzipped(fakeVmlinux(true)))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(data) }))
+	defer s.Close()
+	e := newTestEnv(t)
+	c := blob{URL: s.URL + "/bzImage", Unverified: true}
+	for _, release := range []string{aRelease, "6.9.1"} { // what the URL gives is taken anew
+		data = fakeBzImage(release, gzipped(fakeVmlinux(true)))
+		img, err := urlSource{}.Fetch(t.Context(), e.Env, c)
+		must(t, err)
+		p := img.Provenance
+		if img.Release != release || p.Unverified() != "taken without a sha256 from "+c.URL || p.Details["file_sha256"] != sum(data) {
+			t.Errorf("release %s, provenance %+v", img.Release, p)
+		}
+		must(t, img.Verify())
+	}
+	verified, err := urlSource{}.Fetch(t.Context(), e.Env, blob{URL: c.URL, SHA256: sum(data)})
+	must(t, err)
+	if why := verified.Provenance.Unverified(); why != "" {
+		t.Errorf("with its hash it is unverified: %s", why)
+	}
+	s.Close()
+	_, err = urlSource{}.Fetch(t.Context(), e.Env, c)
+	if !refused(err) {
+		t.Errorf("error %v, want a failure", err)
+	}
+	want(t, "left behind", leftovers(t, e.Cache), nil)
+
+	deb := fakeDeb(fakeKernel(aRelease, "./")...)
+	img, err := debSource{}.Fetch(t.Context(), e.Env, packageFiles{Packages: []blob{{URL: serve(t, deb) + "/k.deb", Unverified: true}}})
+	must(t, err)
+	isKernel(t, img, "deb", true)
+	if img.Provenance.Unverified() == "" {
+		t.Errorf("provenance %+v", img.Provenance)
 	}
 }
 
@@ -261,8 +298,13 @@ func TestOriginsInTheMatrixAreChecked(t *testing.T) {
 		{"deb", "{packages: [{path: a.deb, " + hash + "}]}", ""},
 		{"deb", "{packages: [{path: a.deb}]}", "sha256: is missing"},
 		{"deb", "{packages: [{path: a.deb, url: 'https://example.org/a.deb', " + hash + "}]}", "exactly one of path and url"},
+		{"rpm", "{packages: [{path: a.rpm, " + hash + "}]}", ""},
+		{"rpm", "{packages: [{url: 'https://example.org/a.rpm'}]}", "sha256: is missing"},
 		{"url", "{url: 'https://example.org/bzImage', " + hash + "}", ""},
 		{"url", "{url: 'https://example.org/bzImage'}", "sha256: is missing"},
+		{"url", "{url: 'https://example.org/bzImage', unverified: true}", ""},
+		{"url", "{url: 'https://example.org/bzImage', unverified: true, " + hash + "}", "remove one of the two"},
+		{"deb", "{packages: [{path: a.deb, unverified: true}]}", "unverified: is for URLs"},
 		{"url", "{url: 'https://example.org/bzImage', sha256: abc}", "is no sha256"},
 		{"url", "{url: 'ftp://example.org/bzImage', " + hash + "}", "no http or https URL"},
 		{"url", "{path: bzImage, " + hash + "}", "is for files on this machine"},
@@ -278,6 +320,9 @@ func TestOriginsInTheMatrixAreChecked(t *testing.T) {
 		{"debian", "{suite: sid, package: linux-image-amd64, versions: '6.1'}", "has no comparison"},
 		{"debian", "{suite: sid, package: linux-image-amd64, version: 6.1-1, versions: '>6'}", "remove one of the two"},
 		{"debian", "{suite: sid, package: linux-image-amd64, track: newest}", "write latest"},
+		{"debian", "{suite: sid, package: linux-image-amd64, snapshot: 20220115T000000Z, allow_expired: true}", ""},
+		{"debian", "{suite: sid, package: linux-image-amd64, snapshot: 2022-01-15}", "is no moment"},
+		{"debian", "{suite: sid, package: linux-image-amd64, snapshot: 20220115T000000Z, mirror: 'http://example.org'}", "remove one of the two"},
 	} {
 		var doc yaml.Node
 		must(t, yaml.Unmarshal([]byte(test.text), &doc))

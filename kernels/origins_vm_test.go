@@ -24,7 +24,7 @@ func TestVMOneRealKernelIsTheSameFromEveryOrigin(t *testing.T) {
 	must(t, err)
 
 	start := time.Now()
-	fromDeb, err := debSource{}.Fetch(t.Context(), e.Env, debConfig{Packages: []blob{{Path: path, SHA256: p.SHA256}}})
+	fromDeb, err := debSource{}.Fetch(t.Context(), e.Env, packageFiles{Packages: []blob{{Path: path, SHA256: p.SHA256}}})
 	must(t, err)
 	t.Logf("deb: %s %s in %v", p.Name, p.Version, time.Since(start))
 

@@ -37,9 +37,10 @@ type keptFile struct {
 // revalidate gets the file at url, from the cache where it is fresh or the
 // server says that it has not changed, and hands it to check. Only what check
 // accepts is kept. Where the server cannot be reached the kept copy has to do;
-// check sees that one, too. An offline cache has the kept copy alone, and check
+// check sees that one, too. With what is new it also gets the copy that it would
+// replace; nil otherwise. An offline cache has the kept copy alone, and check
 // judges it by the time when the server last vouched for it.
-func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(body []byte, now time.Time) error) error {
+func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(data, kept []byte, now time.Time) error) error {
 	key := keptKey(url)
 	c.note(keptKind, key)
 	unlock, err := c.Lock(ctx, keptKind+"-"+key)
@@ -58,10 +59,10 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 			return notInCache(shownURL(url))
 		}
 		env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: offlineStep(shownURL(url), kept.Checked)})
-		return check(kept.Body, kept.Checked)
+		return check(kept.Body, nil, kept.Checked)
 	}
 	if kept != nil {
-		if age := time.Since(kept.Checked); age >= 0 && age < c.fresh && check(kept.Body, time.Now()) == nil {
+		if age := time.Since(kept.Checked); age >= 0 && age < c.fresh && check(kept.Body, nil, time.Now()) == nil {
 			return nil
 		}
 	}
@@ -74,14 +75,18 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 		if kept == nil || ctx.Err() != nil || isMissing(err) || refused(err) {
 			return err
 		}
-		if cerr := check(kept.Body, time.Now()); cerr != nil {
+		if cerr := check(kept.Body, nil, time.Now()); cerr != nil {
 			return errors.Join(err, cerr)
 		}
 		env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: fmt.Sprintf(
 			"use the copy of %s from %s: %v", shownURL(url), kept.Checked.Local().Format(time.DateTime), err)})
 		return nil
 	}
-	if err := check(fresh.Body, time.Now()); err != nil {
+	var old []byte
+	if kept != nil {
+		old = kept.Body
+	}
+	if err := check(fresh.Body, old, time.Now()); err != nil {
 		return err
 	}
 	data, err := json.Marshal(fresh)

@@ -1,16 +1,12 @@
 package kernels
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
-	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/xi2/xz"
 	"gopkg.in/yaml.v3"
 
 	"kqual/matrix"
@@ -25,7 +21,7 @@ type urlSource struct{}
 func (urlSource) Catalog() matrix.KernelSource {
 	return matrix.KernelSource{
 		Name: "url",
-		Doc:  "a kernel image, or a tarball with one and its modules, at a URL, verified by its sha256",
+		Doc:  "a kernel image, or a tarball with one and its modules, at a URL, verified by its sha256 or said to be unverified",
 		Decode: func(node *yaml.Node, path string) (any, matrix.Problems) {
 			var c blob
 			problems := matrix.DecodeStrict(node, path, &c)
@@ -34,17 +30,26 @@ func (urlSource) Catalog() matrix.KernelSource {
 			}
 			return c, problems
 		},
-		Cost: func(any) string { return "download of unknown size" },
+		Cost: func(config any) string {
+			if config.(blob).Unverified {
+				return "download of unknown size, unverified"
+			}
+			return "download of unknown size"
+		},
 	}
 }
 
-// Resolve has nothing to look up: the matrix names the file by its hash.
-func (urlSource) Resolve(_ context.Context, _ Env, config any) (*Pin, error) {
-	return &Pin{Files: []PinnedFile{config.(blob).pinned()}}, nil
+// Resolve has nothing to look up where the matrix names the file by its hash.
+func (urlSource) Resolve(ctx context.Context, env Env, config any) (*Pin, error) {
+	return pinBlobs(ctx, env, []blob{config.(blob)})
 }
 
 func (urlSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
-	c := config.(blob)
+	files, err := resolveBlobs(ctx, env, []blob{config.(blob)})
+	if err != nil {
+		return nil, err
+	}
+	c := files[0]
 	dir, err := env.Cache.Entry(ctx, "url", hashStrings(unpackFormat, c.base(), c.SHA256), func(tmp string) error {
 		path, err := c.get(ctx, env)
 		if err != nil {
@@ -61,9 +66,9 @@ func (urlSource) Fetch(ctx context.Context, env Env, config any) (*Image, error)
 	if err != nil {
 		return nil, err
 	}
-	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: "url", Details: map[string]string{
-		"url": c.place(), "file_sha256": c.SHA256,
-	}})
+	details := map[string]string{"url": c.place(), "file_sha256": c.SHA256}
+	maps.Copy(details, unverified(c))
+	return arrangedImage(ctx, env, dir, matrix.Provenance{Source: "url", Details: details})
 }
 
 // extractTarball takes a kernel's files out of a .tar, .tar.gz, .tar.xz or
@@ -74,23 +79,10 @@ func extractTarball(path, dst string) error {
 		return err
 	}
 	defer f.Close()
-	b := bufio.NewReader(f)
-	magic, _ := b.Peek(6)
-	var r io.Reader = b
-	switch {
-	case strings.HasPrefix(string(magic), "\x1f\x8b"):
-		r, err = gzip.NewReader(b)
-	case strings.HasPrefix(string(magic), "\xfd7zXZ\x00"):
-		r, err = xz.NewReader(b, 0)
-	case strings.HasPrefix(string(magic), "\x28\xb5\x2f\xfd"):
-		var z *zstd.Decoder
-		if z, err = zstd.NewReader(b, zstd.WithDecoderConcurrency(1)); err == nil {
-			defer z.Close()
-			r = z
-		}
-	}
+	r, done, err := decompressed(f)
 	if err != nil {
-		return badPackage(err.Error())
+		return err
 	}
+	defer done()
 	return extractTar(r, wantedInTree, dst)
 }

@@ -35,6 +35,14 @@ type Provenance struct {
 	Config  map[string]string `json:"config,omitempty"` // kernel options that matter to the outcome
 }
 
+// DetailUnverified is the key in Provenance.Details under which a source says
+// that nothing vouches for what it got, and why.
+const DetailUnverified = "unverified"
+
+// Unverified says why nothing vouches for the kernel; empty where something
+// does.
+func (p Provenance) Unverified() string { return p.Details[DetailUnverified] }
+
 // Boot is one start of a kernel's virtual machine.
 type Boot struct {
 	Accel       string        `json:"accel"` // kvm or tcg

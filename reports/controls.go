@@ -7,8 +7,8 @@ import (
 	"kqual/matrix"
 )
 
-// trust is what a reader must know of the host before any verdict: one line per
-// thing, the failed controls first. bad is how many of them are bad news.
+// trust is what a reader must know of the host and the kernels before any
+// verdict: one line per thing, the failed controls first. bad is how many of them are bad news.
 func trust(r *Report) (lines []string, bad int) {
 	c := r.ControlCheck
 	for _, state := range []struct {
@@ -23,6 +23,7 @@ func trust(r *Report) (lines []string, bad int) {
 		}
 	}
 	lines = append(lines, c.Failed...)
+	lines = append(lines, unverified(r)...)
 	for _, m := range c.Missing {
 		lines = append(lines, "no answer from a control: "+m+"; nothing else shows what this host can see there")
 	}
@@ -31,6 +32,25 @@ func trust(r *Report) (lines []string, bad int) {
 		lines = append(lines, fmt.Sprintf("controls: %d of %s came out as they must", c.Passed, plural(c.Cells, "cell")))
 	}
 	return lines, bad
+}
+
+// unverified has a line per kernel that nothing vouches for.
+func unverified(r *Report) []string {
+	var lines []string
+	for _, k := range r.Kernels {
+		if why := k.Provenance.Unverified(); why != "" {
+			lines = append(lines, fmt.Sprintf("UNVERIFIED: nothing vouches for kernel %s, %s", k.Kernel, why))
+		}
+	}
+	return lines
+}
+
+// origin is a kernel's source as a table shows it.
+func origin(p matrix.Provenance) string {
+	if p.Unverified() != "" {
+		return p.Source + " (" + matrix.DetailUnverified + ")"
+	}
+	return p.Source
 }
 
 func rests(verdicts int) string {

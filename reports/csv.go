@@ -46,7 +46,7 @@ func renderCSV(w io.Writer, r *Report, _ Options) error {
 		}
 		p := e.kernel.Provenance
 		row := []string{
-			e.Kernel, p.Version, release(*e.kernel), p.Source, p.Details[matrix.DetailPatches],
+			e.Kernel, p.Version, release(*e.kernel), origin(p), p.Details[matrix.DetailPatches],
 			e.Filesystem, e.Scenario, e.Watch, strconv.FormatBool(e.Control),
 			string(e.Verdict.Kind), strconv.Itoa(e.Verdict.Count), strconv.Itoa(e.Verdict.Of),
 			rate(e.Verdict.Lo), rate(e.Verdict.Hi), reason(e.Cell), strings.Join(e.Verdict.Footnotes, "; "),

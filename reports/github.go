@@ -33,6 +33,9 @@ func renderGitHub(w io.Writer, r *Report, _ Options) error {
 		}
 		p.printf("::%s %s::%s\n", level, props, githubData(text))
 	}
+	for _, line := range unverified(r) {
+		put("warning", matrix.DetailUnverified, line, 0)
+	}
 	for _, c := range r.Cells {
 		level := map[matrix.GateState]string{matrix.GateUnmet: "error", matrix.GateNoAnswer: "warning"}[c.Gate]
 		if level == "" {

@@ -68,6 +68,9 @@ func (r *Report) arrange() *grid {
 		b.columns = r.columns(*b)
 		for _, k := range r.Kernels {
 			rw := row{kernel: k.Kernel, release: release(k)}
+			if k.Provenance.Unverified() != "" {
+				rw.release = strings.TrimSpace(rw.release + " (" + matrix.DetailUnverified + ")")
+			}
 			planned := false
 			for _, col := range b.columns {
 				id := matrix.Cell{

@@ -214,7 +214,7 @@ func (r *Report) htmlRows() []htmlRow {
 			boot = b.FirstRecord
 		}
 		out = append(out, htmlRow{
-			Name: Printable(k.Kernel), Source: Printable(k.Provenance.Source), Version: Printable(k.Provenance.Version),
+			Name: Printable(k.Kernel), Source: Printable(origin(k.Provenance)), Version: Printable(k.Provenance.Version),
 			Release: Printable(release(k)), Known: Printable(promised(f)), Observed: cmp.Or(string(f.Observed), "–"),
 			Machine: fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
 			Accel:   Printable(strings.Join(accels, ", ")), Boot: took(boot), Contradicts: f.Contradicts,

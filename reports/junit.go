@@ -71,7 +71,7 @@ func renderJUnit(w io.Writer, r *Report, _ Options) error {
 			Properties: []junitProperty{
 				{"release", Printable(release(k))},
 				{"version", Printable(k.Provenance.Version)},
-				{"source", Printable(k.Provenance.Source)},
+				{"source", Printable(origin(k.Provenance))},
 				{"image_sha256", k.Provenance.SHA256},
 			},
 		})

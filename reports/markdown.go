@@ -158,7 +158,7 @@ func (m *markdown) kernels(r *Report) error {
 			boot, cells = b.FirstRecord, b.Cells
 		}
 		rows = append(rows, []string{
-			EscapeMarkdown(k.Kernel), EscapeMarkdown(p.Source), EscapeMarkdown(p.Version), EscapeMarkdown(p.Details[matrix.DetailPatches]), EscapeMarkdown(promised(f)), observed,
+			EscapeMarkdown(k.Kernel), EscapeMarkdown(origin(p)), EscapeMarkdown(p.Version), EscapeMarkdown(p.Details[matrix.DetailPatches]), EscapeMarkdown(promised(f)), observed,
 			EscapeMarkdown(p.SHA256[:min(shortHash, len(p.SHA256))]),
 			fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
 			EscapeMarkdown(strings.Join(accels, ", ")), took(boot), took(cells),

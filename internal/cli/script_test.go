@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KQUAL_CACHE", filepath.Join(env.WorkDir, "cache"))
 			env.Setenv("DEFAULT_MATRIX", filepath.Join(root, "matrix.yaml"))
+			env.Setenv("HISTORY", filepath.Join(root, "matrices/history.yaml"))
 			env.Setenv("RESULTS", filepath.Join(root, "reports/testdata/results.json"))
 			return newArchive(env)
 		},

@@ -1,0 +1,180 @@
+package kernels
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"kqual/matrix"
+)
+
+// gitOrigin is the git: part of a build's source: a commit of a repository.
+type gitOrigin struct {
+	Path string `yaml:"path"` // a repository on this machine
+	URL  string `yaml:"url"`
+	Rev  string `yaml:"rev" kqual:"required"` // a tag, a branch, a commit
+}
+
+var (
+	gitURL    = regexp.MustCompile(`^(https?|git|ssh|file)://.`) // no others: ext:: runs a program
+	gitRev    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./~^+-]*$`)
+	gitCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+)
+
+// DecodeStrict lets a matrix fail before anything is fetched.
+func (g *gitOrigin) DecodeStrict(node *yaml.Node, path string) matrix.Problems {
+	type plain gitOrigin
+	problems := matrix.DecodeStrict(node, path, (*plain)(g))
+	if len(problems) > 0 {
+		return problems
+	}
+	wrong := func(key, what string) {
+		problems = append(problems, matrix.Problem{Line: lineOf(node, key), Path: path + "." + key, What: what})
+	}
+	if (g.Path == "") == (g.URL == "") {
+		wrong("url", "name exactly one of path and url")
+	}
+	if g.URL != "" && !gitURL.MatchString(g.URL) {
+		wrong("url", fmt.Sprintf("%q is no https, http, git, ssh or file URL", g.URL))
+	}
+	if !gitRev.MatchString(g.Rev) {
+		wrong("rev", fmt.Sprintf("%q is no revision; write a tag, a branch or a commit", g.Rev))
+	}
+	return problems
+}
+
+// place is where the repository is, without a password.
+func (g gitOrigin) place() string {
+	if g.Path != "" {
+		return g.Path
+	}
+	return bareURL(g.URL)
+}
+
+func (g gitOrigin) fetch(ctx context.Context, env Env) (*origin, error) {
+	if _, err := exec.LookPath("git"); err != nil {
+		return nil, &matrix.Failure{Side: matrix.SideHost, Reason: "source in a git repository needs git, and there is none", Hint: "apt-get install git"}
+	}
+	repo, err := filepath.Abs(g.Path)
+	if err != nil {
+		return nil, err
+	}
+	rev := g.Rev
+	if env.Pin != nil && env.Pin.Build != nil { // a branch may have moved on
+		rev = env.Pin.Build.Source
+		g.Rev = rev
+	}
+	if g.URL != "" {
+		if repo, rev, err = g.mirror(ctx, env); err != nil {
+			return nil, err
+		}
+	}
+	commit, err := resolveRev(ctx, repo, rev)
+	if err != nil {
+		return nil, &matrix.Failure{
+			Side: matrix.SideKernel, Reason: fmt.Sprintf("no commit %s in %s: %s", g.Rev, g.place(), oneLine(err)),
+			Hint: "correct rev: in the matrix",
+		}
+	}
+	return &origin{what: g.Rev + " of " + g.place(), hash: commit, repository: repo}, nil
+}
+
+// resolveRev returns the hash of the commit that rev names.
+func resolveRev(ctx context.Context, repo, rev string) (string, error) {
+	out, err := git(ctx, repo, "rev-parse", "--verify", "--end-of-options", rev+"^{commit}")
+	return strings.TrimSpace(out), err
+}
+
+// mirror is a bare repository in the cache that has the commit, and what to
+// call that there. A commit that is there is not asked for; of a tag or branch
+// the last copy has to do where the server cannot be reached.
+func (g gitOrigin) mirror(ctx context.Context, env Env) (repo, rev string, err error) {
+	key := hashStrings(g.URL)
+	unlock, err := env.Cache.Lock(ctx, "git-"+key)
+	if err != nil {
+		return "", "", err
+	}
+	defer unlock()
+	repo = filepath.Join(env.Cache.Dir(), "git", key)
+	if _, err := os.Stat(filepath.Join(repo, "HEAD")); err != nil {
+		if err := os.MkdirAll(repo, 0o755); err != nil {
+			return "", "", err
+		}
+		if _, err := git(ctx, repo, "init", "--quiet", "--bare"); err != nil {
+			return "", "", err
+		}
+	}
+	if gitCommit.MatchString(g.Rev) {
+		if _, err := resolveRev(ctx, repo, g.Rev); err == nil {
+			return repo, g.Rev, nil
+		}
+	}
+	if env.Cache.Offline {
+		for _, rev := range []string{"refs/kqual/" + hashStrings(g.Rev), g.Rev} {
+			if _, err := resolveRev(ctx, repo, rev); err == nil {
+				return repo, rev, nil
+			}
+		}
+		return "", "", notInCache(g.Rev + " of " + bareURL(g.URL))
+	}
+	step := Event{Kernel: env.Kernel, Step: "fetch " + g.Rev + " of " + bareURL(g.URL)}
+	env.Progress(step)
+	defer func() { step.End = true; env.Progress(step) }()
+	// One commit is 200 MB of Linux, all of them are several GB. What is neither
+	// a tag nor a branch (v5.16~2) can be found among all of them only.
+	kept := "refs/kqual/" + hashStrings(g.Rev)
+	_, err = git(ctx, repo, "fetch", "--quiet", "--no-tags", "--depth=1", "--", g.URL, "+"+g.Rev+":"+kept)
+	if err == nil {
+		return repo, kept, nil
+	}
+	all := []string{"fetch", "--quiet", "--no-tags", "--prune"}
+	if shallow, serr := git(ctx, repo, "rev-parse", "--is-shallow-repository"); serr == nil && strings.TrimSpace(shallow) == "true" {
+		all = append(all, "--unshallow")
+	}
+	_, aerr := git(ctx, repo, append(all, "--", g.URL, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")...)
+	switch {
+	case aerr == nil:
+		return repo, g.Rev, nil
+	case ctx.Err() != nil:
+		return "", "", ctx.Err()
+	}
+	for _, rev := range []string{kept, g.Rev} {
+		if _, rerr := resolveRev(ctx, repo, rev); rerr == nil {
+			env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf("use the copy of %s: %v", g.Rev, oneLine(aerr))})
+			return repo, rev, nil
+		}
+	}
+	return "", "", &matrix.Failure{
+		Side: matrix.SideKernel, Reason: fmt.Sprintf("fetch %s of %s: %s", g.Rev, bareURL(g.URL), oneLine(errors.Join(aerr))),
+		Hint: "correct url: in the matrix, or check the network; a repository on this machine is named with path:",
+	}
+}
+
+// git runs git in a repository and returns what it prints. It asks nobody for a
+// password, and speaks only what gitURL lets through.
+func git(ctx context.Context, repo string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", repo}, args...)...)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "GIT_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=http:https:git:ssh:file")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}
