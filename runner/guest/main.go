@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -23,11 +22,7 @@ const channelPath = "/dev/ttyS1"
 
 // Main is PID 1: it does what the plan in the initramfs says, reports over the
 // second serial port and powers the machine off. It never returns.
-func Main() { MainThrough(func(w io.Writer) io.Writer { return w }) }
-
-// MainThrough is Main with its records written to what through makes of the
-// channel: tests make trouble there, between two records.
-func MainThrough(through func(io.Writer) io.Writer) {
+func Main() {
 	defer powerOff()
 	defer func() {
 		if r := recover(); r != nil {
@@ -36,12 +31,12 @@ func MainThrough(through func(io.Writer) io.Writer) {
 	}()
 	// The deleter runs on this goroutine; its thread must not change.
 	runtime.LockOSThread()
-	if err := run(through); err != nil {
+	if err := run(); err != nil {
 		fmt.Printf("kqual guest: %v\n", err)
 	}
 }
 
-func run(through func(io.Writer) io.Writer) error {
+func run() error {
 	if err := mountBasics(); err != nil {
 		return err
 	}
@@ -54,7 +49,7 @@ func run(through func(io.Writer) io.Writer) error {
 		return err
 	}
 	defer ch.drain()
-	w := wire.NewWriter(through(ch))
+	w := wire.NewWriter(ch)
 	begin := time.Now()
 	hello, err := greet()
 	if err != nil {
