@@ -2,14 +2,10 @@ package kernels
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
-	"kqual/internal/atomicfile"
 	"kqual/matrix"
 )
 
@@ -57,21 +53,14 @@ func (c *Cache) remember(ctx context.Context, name, value string) error {
 		return err
 	}
 	defer unlock()
-	data, err := json.Marshal(keptFile{Checked: time.Now(), Body: []byte(value)})
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(c.dir, keptKind), 0o755); err != nil {
-		return fmt.Errorf("open the cache: %w", err)
-	}
-	return atomicfile.Write(filepath.Join(c.dir, keptKind, key+".json"), data)
+	return c.writeKept(key, keptFile{Checked: time.Now(), Body: []byte(value)})
 }
 
 // recall is what remember kept last, and when.
 func (c *Cache) recall(name string) (value string, checked time.Time, ok bool) {
 	key := keptKey(name)
 	c.note(keptKind, key)
-	kept := readKept(filepath.Join(c.dir, keptKind, key+".json"))
+	kept := c.readKept(key)
 	if kept == nil {
 		return "", time.Time{}, false
 	}

@@ -3,6 +3,7 @@ package kernels
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"kqual/matrix"
 )
@@ -42,9 +43,9 @@ type PinnedBuild struct {
 
 // Resolve says what a kernel of the matrix stands for now, without getting it.
 func Resolve(ctx context.Context, env Env, k matrix.Kernel) (*Pin, error) {
-	s, ok := sources[k.Source]
-	if !ok {
-		return nil, fmt.Errorf("kernel %s: no source named %q", k.Name, k.Source)
+	s, err := sourceOf(k)
+	if err != nil {
+		return nil, err
 	}
 	return s.Resolve(ctx, env, k.Config)
 }
@@ -52,9 +53,9 @@ func Resolve(ctx context.Context, env Env, k matrix.Kernel) (*Pin, error) {
 // FetchPinned gets the image of a kernel that was resolved, and completes pin
 // by what only the image tells.
 func FetchPinned(ctx context.Context, env Env, k matrix.Kernel, pin *Pin) (*Image, error) {
-	s, ok := sources[k.Source]
-	if !ok {
-		return nil, fmt.Errorf("kernel %s: no source named %q", k.Name, k.Source)
+	s, err := sourceOf(k)
+	if err != nil {
+		return nil, err
 	}
 	env.Pin = pin
 	img, err := s.Fetch(ctx, env, k.Config)
@@ -85,9 +86,7 @@ func fetchLocked(ctx context.Context, env Env, s Source, config any, pin *Pin) (
 		return nil, notLocked(fmt.Sprintf("%s: wrong hash: the image's sha256 is %.16s…, %s has %.16s…", img.Vmlinuz, got, pin.lock, pin.Image))
 	}
 	details := map[string]string{detailLock: pin.lock}
-	for k, v := range img.Provenance.Details {
-		details[k] = v
-	}
+	maps.Copy(details, img.Provenance.Details)
 	img.Provenance.Details = details
 	return img, nil
 }

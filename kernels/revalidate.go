@@ -48,12 +48,7 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 		return err
 	}
 	defer unlock()
-	dir := filepath.Join(c.dir, keptKind)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("open the cache: %w", err)
-	}
-	path := filepath.Join(dir, key+".json")
-	kept := readKept(path)
+	kept := c.readKept(key)
 	if c.Offline {
 		if kept == nil {
 			return notInCache(shownURL(url))
@@ -89,11 +84,7 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 	if err := check(fresh.Body, old, time.Now()); err != nil {
 		return err
 	}
-	data, err := json.Marshal(fresh)
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(path, data)
+	return c.writeKept(key, *fresh)
 }
 
 // keptKind is the cache's directory for files that change.
@@ -105,9 +96,23 @@ func keptKey(url string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+func (c *Cache) keptPath(key string) string { return filepath.Join(c.dir, keptKind, key+".json") }
+
+// writeKept keeps a copy; the caller has its lock.
+func (c *Cache) writeKept(key string, k keptFile) error {
+	data, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(c.dir, keptKind), 0o755); err != nil {
+		return fmt.Errorf("open the cache: %w", err)
+	}
+	return atomicfile.Write(c.keptPath(key), data)
+}
+
 // readKept returns nil where there is no readable copy.
-func readKept(path string) *keptFile {
-	data, err := os.ReadFile(path)
+func (c *Cache) readKept(key string) *keptFile {
+	data, err := os.ReadFile(c.keptPath(key))
 	if err != nil {
 		return nil
 	}

@@ -72,12 +72,20 @@ func Sources() []Source {
 	return out
 }
 
-// Fetch gets the image of one kernel of the matrix: the locked one, where there
-// is a lock.
-func Fetch(ctx context.Context, env Env, k matrix.Kernel) (*Image, error) {
+func sourceOf(k matrix.Kernel) (Source, error) {
 	s, ok := sources[k.Source]
 	if !ok {
 		return nil, fmt.Errorf("kernel %s: no source named %q", k.Name, k.Source)
+	}
+	return s, nil
+}
+
+// Fetch gets the image of one kernel of the matrix: the locked one, where there
+// is a lock.
+func Fetch(ctx context.Context, env Env, k matrix.Kernel) (*Image, error) {
+	s, err := sourceOf(k)
+	if err != nil {
+		return nil, err
 	}
 	switch pin := k.Pin.(type) {
 	case *Pin:

@@ -99,6 +99,12 @@ func changeOf(before, after VerdictKind) Meaning {
 	return ""
 }
 
+// Regressed says whether an answer turned bad, as opposed to being lost.
+func (d Difference) Regressed() bool { return d.Kind == DiffWorse && d.Change != ChangeLost }
+
+// Lost says whether an answer, or the whole cell, is there no more.
+func (d Difference) Lost() bool { return d.Change == ChangeLost || d.Kind == DiffGone }
+
 // Exit is what the comparison alone amounts to, as an exit code: 1 something is
 // affected that was not, 3 coverage was lost (a kernel that vanished included),
 // 0 nothing got worse. 1 outranks 3.
@@ -106,9 +112,9 @@ func (c Comparison) Exit() int {
 	exit := ExitMet
 	for _, d := range c.Differences {
 		switch {
-		case d.Kind == DiffWorse && d.Change != ChangeLost:
+		case d.Regressed():
 			return ExitUnmet
-		case d.Change == ChangeLost || d.Kind == DiffGone:
+		case d.Lost():
 			exit = ExitNoAnswer
 		}
 	}

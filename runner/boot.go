@@ -108,15 +108,16 @@ func (b *boot) run(ctx context.Context) bootResult {
 	off := v.hasEnded()
 	v.stop()
 	res.boot.Total = time.Since(begin)
-	res.failure = b.explain(ctx, own, failure)
+	splats := b.splats()
+	res.failure = b.explain(ctx, own, splats, failure)
 	if res.failure != nil && res.boot.Release == "" && res.failure.Side == matrix.SideGuest {
 		res.failure.Side = matrix.SideBoot // no hello: it did not come up
 	}
 	if res.failure == nil {
-		res.boot.End = b.afterDone(own, off)
+		res.boot.End = afterDone(own, splats, off)
 		return res
 	}
-	if res.failure.Side != matrix.SideHost && b.staleBreakpoint() {
+	if res.failure.Side != matrix.SideHost && b.staleBreakpoint(splats) {
 		res.emulator, res.failure.Transient = true, true
 		res.failure.Reason += " (Oops: int3: " + staleBreakpoint + ")"
 	}
@@ -313,7 +314,7 @@ func (b *boot) awaitEnd(v *vm) {
 
 // explain turns the end of a boot into a failure that names a side, with what
 // the console says; nil where the guest was done.
-func (b *boot) explain(ctx context.Context, own *matrix.Failure, err error) *matrix.Failure {
+func (b *boot) explain(ctx context.Context, own *matrix.Failure, splats []matrix.Splat, err error) *matrix.Failure {
 	if err == nil {
 		return nil
 	}
@@ -327,7 +328,7 @@ func (b *boot) explain(ctx context.Context, own *matrix.Failure, err error) *mat
 		return f
 	}
 	// A QEMU that was killed outranks what a kernel survived, not its panic.
-	if splat, ok := b.splat(); ok && (own == nil || splat.Kind == "panic" || splat.Kind == "oops") {
+	if splat, ok := worst(splats); ok && (own == nil || splat.Kind == "panic" || splat.Kind == "oops") {
 		f.Reason = splat.Kind + ": " + splat.Line
 		return f
 	}
@@ -352,8 +353,8 @@ func (b *boot) explain(ctx context.Context, own *matrix.Failure, err error) *mat
 
 // afterDone says how a machine ended whose guest was done: nothing of that
 // changes an answer.
-func (b *boot) afterDone(own *matrix.Failure, off bool) string {
-	if s, ok := b.splat(); ok && (s.Kind == "panic" || s.Kind == "oops" || s.Kind == "BUG") {
+func afterDone(own *matrix.Failure, splats []matrix.Splat, off bool) string {
+	if s, ok := worst(splats); ok && (s.Kind == "panic" || s.Kind == "oops" || s.Kind == "BUG") {
 		return "done, then " + s.Kind + ": " + s.Line
 	}
 	switch {
@@ -365,8 +366,7 @@ func (b *boot) afterDone(own *matrix.Failure, off bool) string {
 	return "done"
 }
 
-func (b *boot) splat() (matrix.Splat, bool) { return worst(b.splats()) }
-
+// splats is the trouble that the console tells of.
 func (b *boot) splats() []matrix.Splat {
 	file, err := os.Open(b.log)
 	if err != nil {
@@ -382,8 +382,8 @@ func (b *boot) splats() []matrix.Splat {
 // 100 boots of Debian's 7.3 ended so, with every CPU model that was tried.
 const staleBreakpoint = "QEMU's emulation ran a breakpoint that the kernel had removed"
 
-func (b *boot) staleBreakpoint() bool {
-	return b.accel == AccelTCG && b.machine.VCPUs > 1 && slices.ContainsFunc(b.splats(), func(s matrix.Splat) bool {
+func (b *boot) staleBreakpoint(splats []matrix.Splat) bool {
+	return b.accel == AccelTCG && b.machine.VCPUs > 1 && slices.ContainsFunc(splats, func(s matrix.Splat) bool {
 		return strings.HasPrefix(s.Line, "Oops: int3: ") || strings.HasPrefix(s.Line, "int3: ")
 	})
 }

@@ -113,7 +113,7 @@ func TestAStaleBreakpointIsTheEmulators(t *testing.T) {
 		want  bool
 	}{{AccelTCG, 2, true}, {AccelTCG, 1, false}, {AccelKVM, 2, false}} {
 		b := &boot{accel: tt.accel, machine: matrix.Machine{VCPUs: tt.vcpus}, log: log}
-		if got := b.staleBreakpoint(); got != tt.want {
+		if got := b.staleBreakpoint(b.splats()); got != tt.want {
 			t.Errorf("%s with %d CPUs: %t", tt.accel, tt.vcpus, got)
 		}
 	}

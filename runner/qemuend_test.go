@@ -70,7 +70,7 @@ func TestAKilledQEMUOutranksWhatTheKernelSurvived(t *testing.T) {
 		"Kernel panic - not syncing: sysrq":      "panic: Kernel panic - not syncing: sysrq",
 	} {
 		b := &boot{log: writeLog(t, line+"\n")}
-		if f := b.explain(context.Background(), own, errors.New("channel ended")); f.Reason != want {
+		if f := b.explain(context.Background(), own, b.splats(), errors.New("channel ended")); f.Reason != want {
 			t.Errorf("%s: told as %s", line, f.Reason)
 		}
 	}

@@ -2,6 +2,7 @@ package certify
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func (s *Statement) Markdown() string {
 	line("\n## Kernel\n\n| | |\n| --- | --- |")
 	p := s.Provenance
 	rows := [][2]string{{"source", p.Source}, {"version", p.Version}, {"architecture", p.Arch}, {"image, sha256", p.SHA256}}
-	for _, key := range sortedKeys(p.Details) {
+	for _, key := range slices.Sorted(maps.Keys(p.Details)) {
 		rows = append(rows, [2]string{key, p.Details[key]})
 	}
 	if n := len(s.Boots); n > 0 {
@@ -72,13 +73,4 @@ func against(s *Statement) string {
 		return s.Base
 	}
 	return s.Against + " (" + s.Base + ")"
-}
-
-func sortedKeys(m map[string]string) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

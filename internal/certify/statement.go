@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -69,7 +70,7 @@ type Rest struct {
 // Make states what run says about a kernel, against the run that a tag or name
 // stands for.
 func Make(ctx context.Context, db *history.DB, kernel, run, against string, now time.Time) (*Statement, error) {
-	after, r, err := load(ctx, db, run)
+	after, r, err := db.FindReport(ctx, run)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func Make(ctx context.Context, db *history.DB, kernel, run, against string, now 
 		}
 		return nil, &history.NotFound{What: fmt.Sprintf("run %s has no kernel %q; %s", after.ID, kernel, matrix.DidYouMean(kernel, names))}
 	}
-	before, base, err := load(ctx, db, against)
+	before, base, err := db.FindReport(ctx, against)
 	if err != nil {
 		return nil, err
 	}
@@ -101,15 +102,6 @@ func Make(ctx context.Context, db *history.DB, kernel, run, against string, now 
 	s.cells(r, base, diff, now)
 	s.judge(r)
 	return s, s.rests(ctx, db, after, before)
-}
-
-func load(ctx context.Context, db *history.DB, name string) (history.Run, *reports.Report, error) {
-	run, err := db.Find(ctx, name)
-	if err != nil {
-		return run, nil, err
-	}
-	r, err := db.Report(ctx, run.ID)
-	return run, r, err
 }
 
 func (s *Statement) cells(r, base *reports.Report, diff reports.Diff, now time.Time) {
@@ -177,7 +169,7 @@ func judgeCell(c reports.Cell, known bool, d matrix.Difference, waiver *matrix.W
 		return Fail, c.GateText
 	case c.Verdict.Kind == matrix.VerdictAffected && c.Gate == matrix.GateNoRule && !c.Control:
 		return Fail, "affected, and no expectation allows that"
-	case known && d.Kind == matrix.DiffWorse && d.Change != matrix.ChangeLost && c.Verdict.Kind == matrix.VerdictAffected:
+	case known && d.Regressed() && c.Verdict.Kind == matrix.VerdictAffected:
 		return Fail, "it was not affected: " + d.Text
 	case !c.Verdict.Kind.Firm():
 		return NotEnough, cmp.Or(c.Verdict.Reason, "no answer")
@@ -236,7 +228,7 @@ func (s *Statement) rests(ctx context.Context, db *history.DB, after, before his
 		}
 	}
 	add("kernel image", s.Provenance.SHA256)
-	for _, key := range sortedKeys(s.Provenance.Details) {
+	for _, key := range slices.Sorted(maps.Keys(s.Provenance.Details)) {
 		if value := s.Provenance.Details[key]; isSum(value) {
 			add("kernel "+key, value)
 		}

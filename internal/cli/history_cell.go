@@ -24,11 +24,7 @@ func (a *app) historyCellCommand() *cobra.Command {
 				return err
 			}
 			return withHistory(cmd.Context(), state, func(db *history.DB) error {
-				run, err := db.Find(cmd.Context(), night)
-				if err != nil {
-					return err
-				}
-				r, err := db.Report(cmd.Context(), run.ID)
+				run, r, err := db.FindReport(cmd.Context(), night)
 				if err != nil {
 					return err
 				}

@@ -16,11 +16,7 @@ func (a *app) historyShowCommand() *cobra.Command {
 		Args:  exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withHistory(cmd.Context(), state, func(db *history.DB) error {
-				run, err := db.Find(cmd.Context(), args[0])
-				if err != nil {
-					return err
-				}
-				r, err := db.Report(cmd.Context(), run.ID)
+				_, r, err := db.FindReport(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}

@@ -153,13 +153,16 @@ func (p *progress) step(ev kernels.Event) *mpb.Bar {
 
 // begin says which cell runs now.
 func (p *progress) begin(c matrix.Cell) {
-	p.now.Store(reports.Printable(fmt.Sprintf("%s %s/%s %s", c.Kernel, c.Filesystem, c.Scenario, c.Watch.Name)))
+	p.now.Store(reports.Printable(cellText(c)))
+}
+
+func cellText(c matrix.Cell) string {
+	return fmt.Sprintf("%s %s/%s %s", c.Kernel, c.Filesystem, c.Scenario, c.Watch.Name)
 }
 
 // beat says how far the cell has come that runs now.
 func (p *progress) beat(b runner.Beat) {
-	c := b.Cell
-	p.now.Store(reports.Printable(fmt.Sprintf("%s %s/%s %s: %d stale of %d trials", c.Kernel, c.Filesystem, c.Scenario, c.Watch.Name, b.Stale, b.Trials)))
+	p.now.Store(reports.Printable(fmt.Sprintf("%s: %d stale of %d trials", cellText(b.Cell), b.Stale, b.Trials)))
 }
 
 // cell prints the line about a finished cell.

@@ -79,25 +79,19 @@ func (db *DB) Before(ctx context.Context, matrixName string, t time.Time) (Run, 
 }
 
 func (db *DB) runs(ctx context.Context, tail string, args ...any) ([]Run, error) {
-	rows, err := db.sql.QueryContext(ctx, runColumns+tail, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
-	}
-	defer rows.Close()
 	out := []Run{}
 	var keys []int64
-	for rows.Next() {
+	err := db.each(ctx, func(scan func(...any) error) error {
 		r := Run{Tags: []string{}, Verdicts: map[string]int{}}
 		var key int64
 		var started, finished string
-		if err := rows.Scan(&key, &r.ID, &started, &finished, &r.State, &r.Tool, &r.Matrix, &r.SHA256, &r.Exit, &r.Why, &r.Path, &r.Results); err != nil {
-			return nil, fmt.Errorf("read the history: %w", err)
-		}
+		err := scan(&key, &r.ID, &started, &finished, &r.State, &r.Tool, &r.Matrix, &r.SHA256, &r.Exit, &r.Why, &r.Path, &r.Results)
 		r.Started, r.Finished = parse(started), parse(finished)
 		out, keys = append(out, r), append(keys, key)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
+		return err
+	}, runColumns+tail, args...)
+	if err != nil {
+		return nil, err
 	}
 	return out, db.details(ctx, out, keys)
 }
@@ -176,6 +170,16 @@ func (db *DB) Report(ctx context.Context, id string) (*reports.Report, error) {
 		return nil, err
 	}
 	return reports.Decode(data)
+}
+
+// FindReport is Find with the run as a report.
+func (db *DB) FindReport(ctx context.Context, name string) (Run, *reports.Report, error) {
+	run, err := db.Find(ctx, name)
+	if err != nil {
+		return run, nil, err
+	}
+	r, err := db.Report(ctx, run.ID)
+	return run, r, err
 }
 
 // Log returns a console log by its content's sha256 (hex).

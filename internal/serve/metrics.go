@@ -89,9 +89,9 @@ func changed(r *http.Request, db *history.DB, id string) (fresh, lost int, err e
 	}
 	for _, d := range n.Diff.Differences {
 		switch {
-		case d.Kind == matrix.DiffWorse && d.Change != matrix.ChangeLost:
+		case d.Regressed():
 			fresh++
-		case d.Change == matrix.ChangeLost || d.Kind == matrix.DiffGone:
+		case d.Lost():
 			lost++
 		}
 	}

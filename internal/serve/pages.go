@@ -79,11 +79,7 @@ func (s *Server) nightFile(w http.ResponseWriter, r *http.Request) {
 		if !ok {
 			return &history.NotFound{What: "a night has no " + name}
 		}
-		found, err := run(r, db)
-		if err != nil {
-			return err
-		}
-		report, err := db.Report(r.Context(), found.ID)
+		_, report, err := db.FindReport(r.Context(), r.PathValue("run"))
 		if err != nil {
 			return err
 		}
