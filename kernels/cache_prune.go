@@ -239,6 +239,7 @@ func (c *Cache) name(ctx context.Context, env Env, k matrix.Kernel) bool {
 	}
 	c.note("debian", hashStrings(key...))
 	c.note("deb", hashStrings(key...))
+	c.note("rpm", hashStrings(key...))
 	c.note("oci", hashStrings(unpackFormat, pin.Digest))
 	if pin.Build != nil {
 		c.note("build", pin.Build.Recipe)
