@@ -14,7 +14,9 @@ import (
 )
 
 // collector keeps what a run has learned so far, saves it cell by cell and
-// tells the user. The runner waits for event, so saving happens elsewhere.
+// tells the user: of a cell only when it is saved, so that what was said to be
+// finished survives any end. The runner waits for event, so saving happens
+// elsewhere.
 type collector struct {
 	path string
 	show *progress
@@ -22,6 +24,7 @@ type collector struct {
 	mu       sync.Mutex // guards what follows
 	input    reports.Input
 	releases map[string]string // kernel → uname -r
+	untold   []func()          // what to say once the next save is through
 	err      error             // of the first save that failed
 
 	dirty chan struct{} // has an element where something is not saved yet
@@ -53,8 +56,13 @@ func (c *collector) save() {
 	in := c.input
 	in.Runs = slices.Clone(in.Runs)
 	in.Finished = time.Now()
+	untold := c.untold
+	c.untold = nil
 	c.mu.Unlock()
 	err := reports.Save(c.path, reports.Build(in))
+	for _, tell := range untold {
+		tell()
+	}
 	if err == nil {
 		return
 	}
@@ -89,19 +97,22 @@ func (c *collector) event(ev runner.Event) {
 	if ev.Run == nil {
 		return
 	}
+	tell := func() {}
+	if ev.Cell != nil {
+		line := c.cellLine(*ev.Run, *ev.Cell)
+		tell = func() { c.show.cell(line) }
+	} else if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
+		tell = func() { c.show.failure(ev.Kernel, ev.Run.Error) }
+	}
 	c.mu.Lock()
 	for i := range c.input.Runs {
 		if c.input.Runs[i].Kernel == ev.Run.Kernel {
 			c.input.Runs[i] = *ev.Run
 		}
 	}
+	c.untold = append(c.untold, tell)
 	c.mu.Unlock()
 	c.changed()
-	if ev.Cell != nil {
-		c.show.cell(c.cellLine(*ev.Run, *ev.Cell))
-	} else if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
-		c.show.failure(ev.Kernel, ev.Run.Error)
-	}
 }
 
 // cellLine is the line about a finished cell:

@@ -100,6 +100,9 @@ func (a *app) nightly(ctx context.Context, o nightlyOptions) error {
 		return err
 	}
 	defer unlock()
+	if err := nightly.Tidy(o.state); err != nil {
+		return err
+	}
 	return a.changeHistory(ctx, o.state, func(db *history.DB) error {
 		if db.SetAside != "" {
 			if err := a.refill(ctx, db, o.state); err != nil {
@@ -235,7 +238,7 @@ func (a *app) finishNight(ctx context.Context, db *history.DB, o nightlyOptions,
 	if err != nil {
 		return out, err
 	}
-	for _, f := range [][2]string{{"html", "report.html"}, {"markdown", markdownName}, {"junit", "junit.xml"}, {"summary", "summary.md"}} {
+	for _, f := range nightly.Published {
 		format, err := reports.LookupFormat(f[0])
 		if err != nil {
 			return out, err

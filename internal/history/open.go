@@ -16,8 +16,12 @@ import (
 	"kqual/internal/atomicfile"
 )
 
-// Name is the file in a state directory.
-const Name = "history.db"
+// Name is the file in a state directory; CheckedName says beside it in which
+// state it was last found whole.
+const (
+	Name        = "history.db"
+	CheckedName = Name + ".checked"
+)
 
 // DB is an open history. Its methods may be called from any goroutine.
 type DB struct {
@@ -163,7 +167,7 @@ func (db *DB) Close() error {
 	err := db.sql.Close()
 	if err == nil && db.writes {
 		if s, ok := stampOf(db.path); ok {
-			err = atomicfile.Write(db.path+".checked", []byte(s))
+			err = atomicfile.Write(filepath.Join(filepath.Dir(db.path), CheckedName), []byte(s))
 		}
 	}
 	return err
@@ -183,7 +187,7 @@ func stampOf(path string) (string, bool) {
 }
 
 func stampValid(path string) bool {
-	saved, err := os.ReadFile(path + ".checked")
+	saved, err := os.ReadFile(filepath.Join(filepath.Dir(path), CheckedName))
 	s, ok := stampOf(path)
 	return err == nil && ok && string(saved) == s
 }

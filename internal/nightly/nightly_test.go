@@ -101,6 +101,37 @@ func TestPruneKeepsTheUnfinishedAndTheTagged(t *testing.T) {
 	}
 }
 
+func TestWhatAKilledNightlyLeftIsTidiedAway(t *testing.T) {
+	state := t.TempDir()
+	makeNight(t, state, "2026-11-24-1", NightName, ResultsName, ".results.json.123", ".night.json.4", ".report.html.5", "console.log")
+	makeNight(t, state, removedPrefix+"2026-11-20-1", ResultsName)
+	for _, name := range []string{".index.html.6", ".history.db.checked.7", IndexName} {
+		if err := os.WriteFile(filepath.Join(state, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Tidy(state); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	err := filepath.WalkDir(state, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			left = append(left, d.Name())
+		}
+		return err
+	})
+	slices.Sort(left)
+	if want := []string{"console.log", "index.html", "night.json", "results.json"}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left %v, %v; want %v", left, err, want)
+	}
+	if _, err := os.Stat(Dir(state, removedPrefix+"2026-11-20-1")); err == nil {
+		t.Error("half of a removed night is still there")
+	}
+	if err := Tidy(t.TempDir()); err != nil {
+		t.Errorf("an empty state: %v", err)
+	}
+}
+
 func TestAVersionMustTellOneBuildFromAnother(t *testing.T) {
 	for version, want := range map[string]bool{"v1.2.3": true, "": false, "unknown": false, "1a2b3c-dirty": false, "v0.0.0-2026+dirty": false} {
 		if Identified(version) != want {

@@ -10,8 +10,11 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"kqual/internal/atomicfile"
+	"kqual/internal/history"
 	"kqual/matrix"
 	"kqual/reports"
 )
@@ -27,6 +30,12 @@ const (
 // maxResume is how old an unfinished night may be to be gone on with: later, it
 // would mix two days' machines.
 const maxResume = 24 * time.Hour
+
+// Published are the files that are rendered of a night, by format and name.
+var Published = [][2]string{{"html", "report.html"}, {"markdown", "report.md"}, {"junit", "junit.xml"}, {"summary", "summary.md"}}
+
+// removedPrefix begins the name of a night's directory while it is being removed.
+const removedPrefix = ".removed-"
 
 var nightID = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})-(\d+)$`)
 
@@ -131,6 +140,38 @@ func Age(d time.Duration) string {
 	return fmt.Sprintf("%.1f days", d.Hours()/24)
 }
 
+// Tidy clears away what a nightly that was killed has left: files that were half
+// written, and nights that were being removed. Nobody else may be working in
+// the state directory.
+func Tidy(state string) error {
+	if err := atomicfile.Clean(state, IndexName, history.CheckedName); err != nil {
+		return err
+	}
+	nights, err := Nights(state)
+	if err != nil {
+		return err
+	}
+	names := []string{ResultsName, NightName}
+	for _, f := range Published {
+		names = append(names, f[1])
+	}
+	for _, id := range nights {
+		if err := atomicfile.Clean(Dir(state, id), names...); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(state, RunsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), removedPrefix) {
+			err = errors.Join(err, os.RemoveAll(Dir(state, e.Name())))
+		}
+	}
+	return err
+}
+
 // Prune removes the directories of the oldest finished nights beyond keep; the
 // history keeps their results. Nights in kept stay.
 func Prune(state string, keep int, kept map[string]bool) (removed []string, err error) {
@@ -142,7 +183,12 @@ func Prune(state string, keep int, kept map[string]bool) (removed []string, err 
 		if _, err := os.Stat(filepath.Join(Dir(state, id), NightName)); err != nil || kept[id] {
 			continue
 		}
-		if err := os.RemoveAll(Dir(state, id)); err != nil {
+		// Under another name first: half of a night must not look like one.
+		going := Dir(state, removedPrefix+id)
+		if err := os.Rename(Dir(state, id), going); err != nil {
+			return removed, err
+		}
+		if err := os.RemoveAll(going); err != nil {
 			return removed, err
 		}
 		removed = append(removed, id)
