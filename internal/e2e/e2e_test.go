@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -184,31 +183,14 @@ func TestVMASecondRunFetchesNothing(t *testing.T) {
 }
 
 // startRun starts a run and returns when its first cell is finished.
-func startRun(t *testing.T, dir string) *exec.Cmd {
+func startRun(t *testing.T, dir string) *started {
 	t.Helper()
-	cmd := kqual("run", "--only", oneKernel, "--out", dir)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
+	r := start(t, "run", "--only", oneKernel, "--out", dir)
+	if !r.until(func(line string) bool { return strings.Contains(line, "IN_DELETE: clean") }) {
+		_ = r.Wait()
+		t.Fatalf("no cell was finished:\n%s", strings.Join(r.said, "\n"))
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s := bufio.NewScanner(stderr)
-	for s.Scan() {
-		if strings.Contains(s.Text(), "IN_DELETE: clean") {
-			go func() {
-				for s.Scan() {
-					// Keep the pipe empty.
-				}
-			}()
-			return cmd
-		}
-	}
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	t.Fatal("no cell was finished")
-	return nil
+	return r
 }
 
 func TestVMCtrlCKeepsWhatIsFinished(t *testing.T) {
@@ -219,6 +201,7 @@ func TestVMCtrlCKeepsWhatIsFinished(t *testing.T) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
+	cmd.until(func(string) bool { return false })
 	_ = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit %d, want 130", code)
@@ -246,10 +229,9 @@ func TestVMNoMachineOutlivesAKill(t *testing.T) {
 	if len(machines) == 0 {
 		t.Fatal("found no machine to outlive kqual")
 	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
+	if !cmd.kill() {
+		t.Fatal("it had ended before it was killed")
 	}
-	_ = cmd.Wait()
 	mustEnd(t, machines)
 	if r := load(t, dir); r.State != reports.StateRunning {
 		t.Errorf("the results of a killed run say %q", r.State)

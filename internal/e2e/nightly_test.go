@@ -1,14 +1,12 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"kqual/internal/nightly"
 	"kqual/matrix"
@@ -109,57 +107,5 @@ func TestVMThreeNights(t *testing.T) {
 	stdout, stderr, code := run(t, "history", "trend", "candidate/tmpfs/unlink/IN_DELETE", "--state", state)
 	if code != 0 || strings.Count(stdout, "clean") != 2 || strings.Count(stdout, "STALE") != 1 {
 		t.Errorf("trend, exit %d:\n%s%s", code, stdout, stderr)
-	}
-}
-
-// Killed while it measures, a night is gone on with by the next call.
-func TestVMAKilledNightGoesOn(t *testing.T) {
-	needVM(t)
-	dir := t.TempDir()
-	state, file := filepath.Join(dir, "state"), filepath.Join(dir, "matrix.yaml")
-	text := strings.NewReplacer("KERNEL", fixedKernel, "OTHER", otherKernel).Replace(nightsMatrix)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := kqual("nightly", "-m", file, "--state", state)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s := bufio.NewScanner(stderr)
-	for s.Scan() {
-		if strings.Contains(s.Text(), "candidate") && strings.Contains(s.Text(), "IN_DELETE: clean") {
-			break
-		}
-	}
-	time.Sleep(100 * time.Millisecond) // results.json is written beside the line
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	nights, err := nightly.Nights(state)
-	if err != nil || len(nights) != 1 {
-		t.Fatalf("nights %v, %v", nights, err)
-	}
-	before := map[string]bool{}
-	for _, k := range load(t, nightly.Dir(state, nights[0])).Kernels {
-		for _, c := range k.Cells {
-			before[c.Cell.ID()] = c.Outcome != nil
-		}
-	}
-	if !before["candidate/tmpfs/unlink/IN_DELETE"] || before["other/tmpfs/unlink/IN_DELETE+nlink"] {
-		t.Fatalf("it was not killed in between: %v", before)
-	}
-	stdout, said, code := run(t, "nightly", "-m", file, "--state", state)
-	if code != 0 || !strings.Contains(said, "going on with night "+nights[0]) || !strings.Contains(stdout, "night "+nights[0]+": 4 cells, 4 measured") {
-		t.Errorf("exit %d\n%s%s", code, stdout, said)
-	}
-	for _, line := range strings.Split(said, "\n") {
-		if strings.Contains(line, "candidate") && strings.Contains(line, "IN_DELETE: clean") {
-			t.Errorf("it measured again: %s", line)
-		}
 	}
 }
