@@ -82,6 +82,7 @@ fuzz: go
 bench: deps build
 	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 3x -timeout 60m ./runner
 	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./kernels ./internal/e2e
+	$(GO) test -run '^$$' -bench History -benchtime 3x -timeout 60m ./internal/history
 
 # What the proposed patches cost and how large they are: docs/proposals.md.
 proposals: deps build
@@ -90,7 +91,7 @@ proposals: deps build
 # The large counts, part by part: whole matrices (lower case) and tests. Each
 # part's result appears under docs/full as soon as it is through. What the
 # proposals cost is measured by make proposals.
-FULL := Repetitions EveryScenario AKilledRun filesystems bases
+FULL := Repetitions EveryScenario AKilledRun AKilledNightly filesystems bases
 full: deps build
 	@mkdir -p docs/full
 	@for part in $(FULL); do \

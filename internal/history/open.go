@@ -35,10 +35,12 @@ type DB struct {
 	writes bool
 }
 
-// A damaged file is what Check and Read report; Open moves it away.
+// A damaged file is what Read and every query report; Open moves it away.
 type damaged struct{ what string }
 
-func (d *damaged) Error() string { return "the file is damaged: " + d.what }
+func (d *damaged) Error() string {
+	return "the file is damaged: " + d.what + "; the next kqual nightly or history import sets it aside and begins a new one"
+}
 
 // Open opens the history in a state directory for writing and makes it where
 // there is none. The file is checked as a whole; a damaged one is moved aside,

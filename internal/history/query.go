@@ -133,18 +133,22 @@ func (db *DB) details(ctx context.Context, runs []Run, keys []int64) error {
 func (db *DB) each(ctx context.Context, row func(scan func(...any) error) error, query string, args ...any) error {
 	rows, err := db.sql.QueryContext(ctx, query, args...)
 	if err != nil {
-		return fmt.Errorf("read the history: %w", err)
+		return readError(ctx, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
-			return fmt.Errorf("read the history: %w", err)
+			return readError(ctx, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the history: %w", err)
+		return readError(ctx, err)
 	}
 	return nil
+}
+
+func readError(ctx context.Context, err error) error {
+	return fmt.Errorf("read the history: %w", damageOf(ctx, err))
 }
 
 func parse(s string) time.Time {
@@ -158,7 +162,7 @@ func (db *DB) Export(ctx context.Context, id string) ([]byte, error) {
 	var packed []byte
 	err := db.sql.QueryRowContext(ctx, "SELECT results FROM runs WHERE id = ?", id).Scan(&packed)
 	if err != nil {
-		return nil, fmt.Errorf("read run %s: %w", id, err)
+		return nil, fmt.Errorf("read run %s: %w", id, damageOf(ctx, err))
 	}
 	return unpack(packed)
 }
@@ -189,7 +193,7 @@ func (db *DB) Log(ctx context.Context, sum string) ([]byte, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, &NotFound{"the history has no log " + sum}
 	} else if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
+		return nil, readError(ctx, err)
 	}
 	return unpack(packed)
 }
@@ -211,7 +215,7 @@ func (db *DB) Changes(ctx context.Context, id string) ([]byte, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, &NotFound{"run " + id + " was not made by kqual nightly, or is not in the history"}
 	} else if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
+		return nil, readError(ctx, err)
 	}
 	return []byte(text), nil
 }
@@ -220,7 +224,7 @@ func (db *DB) Changes(ctx context.Context, id string) ([]byte, error) {
 func (db *DB) Tag(ctx context.Context, id, tag string) error {
 	var taken int
 	if err := db.sql.QueryRowContext(ctx, "SELECT count(*) FROM runs WHERE id = ?", tag).Scan(&taken); err != nil {
-		return fmt.Errorf("read the history: %w", err)
+		return readError(ctx, err)
 	}
 	if taken > 0 || tag == "" || tag == "last" || strings.ContainsAny(tag, "/ \t\n") {
 		return fmt.Errorf("%q cannot be a tag: it is empty, the name of a run, \"last\", or has a space or a slash", tag)
