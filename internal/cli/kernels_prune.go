@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -42,8 +41,8 @@ kqual.`,
 				}
 			}
 			if age != "" {
-				if o.MaxAge, err = parseAge(age); err != nil {
-					return usage(fmt.Errorf("--max-age: %q is no age; write one such as 30d or 12h", age))
+				if o.MaxAge, err = parseAge("--max-age", age); err != nil {
+					return err
 				}
 			}
 			cache, err := openCache()
@@ -102,22 +101,6 @@ func (s *selector) known(must bool) ([]matrix.Kernel, error) {
 		return nil, usage(err)
 	}
 	return append(list, lock.All()...), nil
-}
-
-// parseAge reads a duration that may be in days: 30d.
-func parseAge(s string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || !(n >= 0 && n < 1e5) {
-			return 0, errors.New("no number of days")
-		}
-		return time.Duration(n * 24 * float64(time.Hour)), nil
-	}
-	d, err := time.ParseDuration(s)
-	if err == nil && d < 0 {
-		err = errors.New("below zero")
-	}
-	return d, err
 }
 
 func (a *app) printPruned(r kernels.PruneResult, dryRun, asJSON bool) error {

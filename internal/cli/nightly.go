@@ -23,7 +23,7 @@ import (
 type nightlyOptions struct {
 	sel      selector
 	state    string
-	maxAge   time.Duration
+	maxAge   string // see parseAge
 	force    bool
 	baseline string
 	onChange string
@@ -63,7 +63,7 @@ Exit codes:
 	o.sel.matrixFlag(cmd)
 	stateFlag(cmd, &o.state)
 	f := cmd.Flags()
-	f.DurationVar(&o.maxAge, "max-age", 7*24*time.Hour, "how old an answer may be to be taken over")
+	f.StringVar(&o.maxAge, "max-age", "7d", "`AGE` that an answer may have to be taken over, such as 7d or 12h")
 	f.BoolVar(&o.force, "force", false, "measure every cell again")
 	f.StringVar(&o.baseline, "baseline", "last", "`RUN` to compare with: a name, a tag, or last for the finished night before")
 	f.StringVar(&o.onChange, "on-change", "", "`COMMAND` for the shell that gets what changed as JSON on standard input, if something did")
@@ -75,10 +75,10 @@ Exit codes:
 }
 
 func (o nightlyOptions) check() error {
-	switch {
-	case o.maxAge < 0:
-		return usage(fmt.Errorf("--max-age: %s is negative; give a duration such as 72h", o.maxAge))
-	case o.keep < 1:
+	if _, err := parseAge("--max-age", o.maxAge); err != nil { // before anything is started
+		return err
+	}
+	if o.keep < 1 {
 		return usage(fmt.Errorf("--keep: %d is less than 1; the last night is always kept", o.keep))
 	}
 	return runOptions{accel: o.accel, jobs: o.jobs}.check()
@@ -205,8 +205,12 @@ func (a *app) measureNight(ctx context.Context, db *history.DB, o nightlyOptions
 		a.say("kqual: going on with night %s", id)
 		j.known, j.before = unfinished.Kernels, unfinished.Timing.Wall
 	case !o.force:
+		maxAge, err := parseAge("--max-age", o.maxAge)
+		if err != nil {
+			return "", nil, err
+		}
 		var why string
-		j.known, why, err = nightly.StillGood(ctx, db, nightly.Now{Spec: spec, Tool: tool(), Host: host(), At: now, Accel: o.accel}, o.maxAge)
+		j.known, why, err = nightly.StillGood(ctx, db, nightly.Now{Spec: spec, Tool: tool(), Host: host(), At: now, Accel: o.accel}, maxAge)
 		if err != nil {
 			return "", nil, err
 		}
