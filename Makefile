@@ -11,8 +11,9 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux debian-archive-keyring ca-certificates \
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
-# The readers of reports: a browser, Markdown as GitHub renders it, XML, TAP.
-BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xmllint=libxml2-utils prove=perl
+# The readers of reports: a browser, Markdown as GitHub renders it, XML, TAP; and
+# git, which the reader of GitLab's jobs calls.
+BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm git=git cmark-gfm=cmark-gfm xmllint=libxml2-utils prove=perl
 
 # What tests of the kernel sources call beside that.
 TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
@@ -48,11 +49,11 @@ test-vm: deps build
 	@scripts/deps $(TEST_PACKAGES)
 	KQUAL_VM=1 $(GO) test -count=1 -p 1 -timeout 35m -run 'VM' ./kernels ./runner ./internal/e2e
 
-# The HTML report in a real browser, and the text formats in real readers.
+# Pages in a real browser, text formats and what deploy/ has in real readers.
 test-browser: go
 	@scripts/deps $(BROWSER_PACKAGES)
 	cd scripts/browser && npm ci --no-audit --no-fund --silent
-	KQUAL_BROWSER=1 $(GO) test -count=1 -timeout 10m -run 'Browser|Reader|Large' ./reports ./internal/serve
+	KQUAL_BROWSER=1 $(GO) test -count=1 -timeout 10m -run 'Browser|Reader|Large' ./reports ./internal/serve ./deploy
 
 # What docs/ shows: a real report of the default matrix.
 demo: deps build
