@@ -29,20 +29,7 @@ func notInCache(what string) error {
 
 // offlineStep says how old what is used instead of the network is.
 func offlineStep(what string, checked time.Time) string {
-	return fmt.Sprintf("offline: %s as it was %s ago (%s)", what, ageText(time.Since(checked)), checked.Local().Format(time.DateTime))
-}
-
-// ageText rounds an age to one unit: 5 min, 3 h, 12 days.
-func ageText(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%.0f h", d.Hours())
-	}
-	return fmt.Sprintf("%.0f days", d.Hours()/24)
+	return fmt.Sprintf("offline: %s as it was %s ago (%s)", what, matrix.AgeText(time.Since(checked)), checked.Local().Format(time.DateTime))
 }
 
 // remember keeps what a name stood for when its server was asked.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -153,4 +154,20 @@ func (t *texts) DecodeStrict(node *yaml.Node, path string) Problems {
 
 func wrongType(node *yaml.Node, path, want string) Problems {
 	return Problems{{Line: node.Line, Path: path, What: fmt.Sprintf("is %s; write %s", describeNode(node), want)}}
+}
+
+// AgeText is an age as people say it, in one unit: 40 s, 5 min, 3 h, 2.5 days,
+// 12 days.
+func AgeText(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%.0f h", d.Hours())
+	case d < 10*24*time.Hour:
+		return fmt.Sprintf("%.1f days", d.Hours()/24)
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
 }

@@ -112,7 +112,7 @@ func CarriedCells(r *reports.Report) []Carried {
 	for _, k := range r.Kernels {
 		for _, c := range k.Cells {
 			if c.Evidence != nil {
-				out = append(out, Carried{c.Cell.ID(), *c.Evidence, Age(r.Started.Sub(c.Evidence.Measured))})
+				out = append(out, Carried{c.Cell.ID(), *c.Evidence, matrix.AgeText(r.Started.Sub(c.Evidence.Measured))})
 			}
 		}
 	}

@@ -112,7 +112,7 @@ func pageOf(state string, runs []history.Run) page {
 	p := page{Served: state == "", Kinds: matrix.VerdictKinds()}
 	byDay := map[string]night{}
 	for _, r := range runs {
-		n := night{Run: r, Class: exitClass(r.Exit), Took: Age(r.Finished.Sub(r.Started)), When: r.Started.Format("2006-01-02 15:04")}
+		n := night{Run: r, Class: exitClass(r.Exit), Took: matrix.AgeText(r.Finished.Sub(r.Started)), When: r.Started.Format("2006-01-02 15:04")}
 		if state == "" || hasReport(state, r.ID) {
 			n.Link = RunsDir + "/" + url.PathEscape(r.ID) + "/report.html"
 		}

@@ -91,7 +91,7 @@ func Choose(state, matrixSHA256 string, tool reports.Tool, now time.Time) (id st
 			case r.Tool != tool:
 				left = fmt.Sprintf("it is of %s %s", r.Tool.Name, r.Tool.Version)
 			case now.Sub(r.Started) > maxResume:
-				left = fmt.Sprintf("it began %s ago", Age(now.Sub(r.Started)))
+				left = fmt.Sprintf("it began %s ago", matrix.AgeText(now.Sub(r.Started)))
 			default:
 				return last, r, "", nil
 			}
@@ -125,19 +125,6 @@ func NothingRan(r *reports.Report) bool {
 		}
 	}
 	return true
-}
-
-// Age is a duration as people say it: 40 s, 3 h, 2.5 days.
-func Age(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%.0f h", d.Hours())
-	}
-	return fmt.Sprintf("%.1f days", d.Hours()/24)
 }
 
 // Tidy clears away what a nightly that was killed has left: files that were half
