@@ -11,9 +11,9 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PACKAGES := qemu-system-x86 e2fsprogs xfsprogs btrfs-progs dosfstools util-linux debian-archive-keyring ca-certificates \
             gcc make binutils perl flex bison bc libelf-dev libssl-dev xz-utils tar patch
 
-# The readers of reports: a browser, Markdown as GitHub renders it, XML, TAP; and
-# git, which the reader of GitLab's jobs calls.
-BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm git=git cmark-gfm=cmark-gfm xmllint=libxml2-utils prove=perl
+# The readers of reports: a browser, Markdown as GitHub renders it, XML, TAP; of
+# deploy/: cron, and what the reader of GitLab's jobs calls.
+BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm git=git cron=cron cmark-gfm=cmark-gfm xmllint=libxml2-utils prove=perl
 
 # What tests of the kernel sources call beside that.
 TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git

@@ -42,6 +42,7 @@ watches:
 func install(t *testing.T) *installed {
 	t.Helper()
 	dir := t.TempDir()
+	buildInto(t, filepath.Join(dir, "/usr/local/bin/kqual"))
 	var pairs []string
 	for _, place := range []string{"/usr/local/bin", "/etc/kqual", "/var/lib/kqual", "/var/cache/kqual"} {
 		if err := os.MkdirAll(filepath.Join(dir, place), 0o755); err != nil {
@@ -49,15 +50,19 @@ func install(t *testing.T) *installed {
 		}
 		pairs = append(pairs, place, filepath.Join(dir, place))
 	}
-	build := exec.Command("go", "build", "-ldflags", "-X kqual/internal/cli.version=v0.0.0-installed", "-o", filepath.Join(dir, "/usr/local/bin/kqual"), "kqual")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build kqual: %v\n%s", err, out)
-	}
 	if err := os.WriteFile(filepath.Join(dir, "/etc/kqual/matrix.yaml"), []byte(noKernel), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return &installed{t, dir, strings.NewReplacer(pairs...)}
+}
+
+func buildInto(t *testing.T, path string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-ldflags", "-X kqual/internal/cli.version=v0.0.0-installed", "-o", path, "kqual")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build kqual: %v\n%s", err, out)
+	}
 }
 
 // service is the main command of a unit as systemd would start it. Source:
