@@ -34,25 +34,36 @@ type archive struct {
 
 type archiveKey struct{}
 
-// newArchive starts one, and lets the script's commands take it for Debian's;
-// its keyring is $WORK/keyring.gpg.
-func newArchive(env *testscript.Env) error {
+// startArchive starts one; its keyring is keyring.gpg in dir.
+func startArchive(dir string) (*archive, error) {
 	key, err := openpgp.NewEntity("Test Archive", "", "archive@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var ring bytes.Buffer
 	if err := key.Serialize(&ring); err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(env.WorkDir, "keyring.gpg"), ring.Bytes(), 0o644); err != nil {
-		return err
+	if err := os.WriteFile(filepath.Join(dir, "keyring.gpg"), ring.Bytes(), 0o644); err != nil {
+		return nil, err
 	}
 	a := &archive{key: key, files: map[string][]byte{}}
 	a.server = httptest.NewServer(a)
+	return a, nil
+}
+
+// archiveVariables make kqual take an archive for Debian's.
+var archiveVariables = []string{"KQUAL_DEBIAN_MIRROR", "KQUAL_DEBIAN_ARCHIVE"}
+
+// newArchive starts one for a script.
+func newArchive(env *testscript.Env) error {
+	a, err := startArchive(env.WorkDir)
+	if err != nil {
+		return err
+	}
 	env.Defer(a.server.Close)
 	env.Values[archiveKey{}] = a
-	for _, name := range []string{"KQUAL_DEBIAN_MIRROR", "KQUAL_DEBIAN_ARCHIVE"} {
+	for _, name := range archiveVariables {
 		env.Setenv(name, a.server.URL)
 	}
 	return nil
