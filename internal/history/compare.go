@@ -62,33 +62,26 @@ func (db *DB) Compare(ctx context.Context, before, after string) (reports.Diff, 
 	return d, nil
 }
 
-// nights are the cells of the last nights up to a run, the oldest first. A
-// night that carried a cell over says nothing new about it.
+// nights are the last nights of the cells that were affected on some and not on
+// others, up to a run, the oldest first: only these can flap. A night that
+// carried a cell over says nothing new about it.
 func (db *DB) nights(ctx context.Context, last Run) (map[string][]matrix.Night, error) {
 	out := map[string][]matrix.Night{}
-	names := map[int64]string{}
 	err := db.each(ctx, func(scan func(...any) error) error {
-		var key int64
-		var c matrix.Cell
-		err := scan(&key, &c.Kernel, &c.Filesystem, &c.Scenario, &c.Watch.Name)
-		names[key] = c.ID()
-		return err
-	}, "SELECT cell, kernel, filesystem, scenario, watch FROM names")
-	if err != nil {
-		return nil, err
-	}
-	err = db.each(ctx, func(scan func(...any) error) error {
 		var n matrix.Night
-		var cell int64
+		var c matrix.Cell
 		var accel, model sql.NullString
 		u := &n.Under
-		err := scan(&cell, &n.Run, &n.Verdict, &n.Image, &u.VCPUs, &u.Tool, &u.Pressure, &accel, &model)
+		err := scan(&c.Kernel, &c.Filesystem, &c.Scenario, &c.Watch.Name, &n.Run, &n.Verdict, &n.Image, &u.VCPUs, &u.Tool, &u.Pressure, &accel, &model)
 		u.Accel, u.CPUModel = accel.String, model.String
-		out[names[cell]] = append(out[names[cell]], n)
+		out[c.ID()] = append(out[c.ID()], n)
 		return err
-	}, `SELECT c.cell, r.id, c.verdict, k.sha256, k.vcpus, r.tool_version, r.pressure, b.accel, b.cpu_model
-		FROM (SELECT * FROM runs WHERE matrix_name = ? AND started <= ? AND state = 'done' ORDER BY started DESC, run DESC LIMIT ?) r
-		     JOIN cells c USING (run) JOIN names n USING (cell) JOIN kernels k ON k.run = c.run AND k.name = n.kernel
+	}, `WITH r AS MATERIALIZED (SELECT run, id, started, tool_version, pressure FROM runs WHERE matrix_name = ? AND started <= ? AND state = 'done' ORDER BY started DESC, run DESC LIMIT ?),
+		mixed AS MATERIALIZED (SELECT c.cell FROM r CROSS JOIN cells c USING (run) WHERE c.evidence IS NULL
+			GROUP BY c.cell HAVING sum(c.verdict = 'affected') BETWEEN 1 AND count(*) - 1)
+		SELECT n.kernel, n.filesystem, n.scenario, n.watch, r.id, c.verdict, k.sha256, k.vcpus, r.tool_version, r.pressure, b.accel, b.cpu_model
+		FROM mixed CROSS JOIN r CROSS JOIN cells c ON c.cell = mixed.cell AND c.run = r.run
+		     JOIN names n ON n.cell = c.cell JOIN kernels k ON k.run = c.run AND k.name = n.kernel
 		     LEFT JOIN boots b ON b.run = c.run AND b.kernel = n.kernel AND b.boot = c.boot
 		WHERE c.evidence IS NULL ORDER BY r.started, r.run`, last.Matrix, stamp(last.Started), window)
 	return out, err
