@@ -13,8 +13,11 @@ import (
 	"kqual/matrix"
 )
 
-// trackLatest keeps the newest of the kernels that an entry stands for.
-const trackLatest = "latest"
+// What an entry keeps of the kernels that it stands for.
+const (
+	trackLatest = "latest" // the newest
+	trackSeries = "series" // the newest of every series: 6.1, 6.12
+)
 
 // several says whether c can stand for more than one kernel.
 func (c DebianConfig) several() bool {
@@ -26,7 +29,12 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?") }
 // expanded is config for one of the kernels that it stood for when it was locked.
 func (debianSource) expanded(config any, pin *Pin) any {
 	c := config.(DebianConfig)
-	c.Package, c.Version, c.Versions = pin.Files[0].Name, pin.Files[0].Version, ""
+	return c.only(pin.Files[0].Name, pin.Files[0].Version)
+}
+
+// only is c for one package and version.
+func (c DebianConfig) only(name, version string) DebianConfig {
+	c.Package, c.Version, c.Versions, c.Track = name, version, "", ""
 	return c
 }
 
@@ -50,10 +58,11 @@ func (debianSource) expand(ctx context.Context, env Env, config any) ([]Variant,
 	}
 	variants := make([]Variant, len(found))
 	for i, p := range found {
-		one := c
-		one.Package, one.Version, one.Versions = p.Name, p.Version, ""
-		variants[i] = Variant{Suffix: p.Version, Config: one}
-		if count[p.Version] > 1 {
+		variants[i] = Variant{Suffix: p.Version, Config: c.only(p.Name, p.Version)}
+		switch {
+		case c.Track == trackSeries: // the name stays when the next of the series comes
+			variants[i].Suffix = series(p)
+		case count[p.Version] > 1:
 			variants[i].Suffix = strings.TrimPrefix(p.Name, "linux-image-") + "-" + p.Version
 		}
 	}
@@ -77,8 +86,7 @@ func (c DebianConfig) single(list []PackageInfo) (DebianConfig, error) {
 		}
 	}
 	p := found[len(found)-1]
-	c.Package, c.Version, c.Versions = p.Name, p.Version, ""
-	return c, nil
+	return c.only(p.Name, p.Version), nil
 }
 
 // debugPackages match a pattern by accident: they hold symbols, no kernel.
@@ -115,7 +123,26 @@ func matching(list []PackageInfo, c DebianConfig) ([]PackageInfo, error) {
 	slices.SortStableFunc(found, func(a, b PackageInfo) int {
 		return cmp.Or(compareDebian(a.Version, b.Version), cmp.Compare(a.Name, b.Name))
 	})
-	return slices.CompactFunc(found, func(a, b PackageInfo) bool { return a.Name == b.Name && a.Version == b.Version }), nil
+	found = slices.CompactFunc(found, func(a, b PackageInfo) bool { return a.Name == b.Name && a.Version == b.Version })
+	if c.Track != trackSeries {
+		return found, nil
+	}
+	var newest []PackageInfo
+	for i, p := range found {
+		if i == len(found)-1 || series(p) != series(found[i+1]) {
+			newest = append(newest, p)
+		}
+	}
+	return newest, nil
+}
+
+// series is the first two numbers of a kernel's version: 6.12.
+func series(p PackageInfo) string {
+	v, err := matrix.ParseVersion(p.Version)
+	if err != nil {
+		return p.Version
+	}
+	return v.Series()
 }
 
 // pattern is what c asks for, for people.

@@ -36,6 +36,7 @@ func TestDebianPatternStandsForEveryKernelThatMatches(t *testing.T) {
 		{"range of one package", "linux-image-cloud-amd64", ">6", "", []string{"k-6.12.1-1"}},
 		{"flavours of one version", "linux-image-*-amd64", "=6.1.9-1", "", []string{"k-6.1.9-1-amd64-6.1.9-1", "k-6.1.9-1-cloud-amd64-6.1.9-1"}},
 		{"tracked", "linux-image-*-cloud-amd64", "<6.2", "latest", []string{"k"}},
+		{"newest of each series", "linux-image-*-cloud-amd64", "", "series", []string{"k-6.1", "k-6.12"}},
 		{"plain", "linux-image-cloud-amd64", "", "", []string{"k"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -52,11 +53,15 @@ func TestDebianPatternStandsForEveryKernelThatMatches(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if suffix := strings.TrimPrefix(k.Name, "k-"); suffix != "k" && !strings.HasSuffix(suffix, img.Provenance.Version) {
+				if suffix := strings.TrimPrefix(k.Name, "k-"); test.track == "" && suffix != "k" && !strings.HasSuffix(suffix, img.Provenance.Version) {
 					t.Errorf("%s is version %s", k.Name, img.Provenance.Version)
 				}
-				if test.track != "" && img.Provenance.Version != "6.1.10-1" {
-					t.Errorf("latest is %s", img.Provenance.Version)
+				newest := "6.1.10-1"
+				if k.Name == "k-6.12" {
+					newest = "6.12.1-1"
+				}
+				if test.track != "" && img.Provenance.Version != newest {
+					t.Errorf("the newest for %s is %s", k.Name, img.Provenance.Version)
 				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
