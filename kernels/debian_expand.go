@@ -52,6 +52,14 @@ func (debianSource) expand(ctx context.Context, env Env, config any) ([]Variant,
 	if err != nil {
 		return nil, err
 	}
+	if c.Track == trackSeries {
+		if found = newestOfSeries(env, list, found, c.Suite); len(found) == 0 {
+			return nil, &matrix.Failure{
+				Side: matrix.SideKernel, Reason: fmt.Sprintf("suite %s has no kernel for %s with all of its parts", c.Suite, c.pattern()),
+				Hint: "name a snapshot archive as mirror:",
+			}
+		}
+	}
 	count := map[string]int{}
 	for _, p := range found {
 		count[p.Version]++
@@ -123,17 +131,35 @@ func matching(list []PackageInfo, c DebianConfig) ([]PackageInfo, error) {
 	slices.SortStableFunc(found, func(a, b PackageInfo) int {
 		return cmp.Or(compareDebian(a.Version, b.Version), cmp.Compare(a.Name, b.Name))
 	})
-	found = slices.CompactFunc(found, func(a, b PackageInfo) bool { return a.Name == b.Name && a.Version == b.Version })
-	if c.Track != trackSeries {
-		return found, nil
-	}
+	return slices.CompactFunc(found, func(a, b PackageInfo) bool { return a.Name == b.Name && a.Version == b.Version }), nil
+}
+
+// newestOfSeries keeps the newest of every series of which the suite has all
+// parts; archives keep images of past series without their modules. What is
+// missing of a series that has no such kernel is said.
+func newestOfSeries(env Env, list, found []PackageInfo, suite string) []PackageInfo {
 	var newest []PackageInfo
-	for i, p := range found {
-		if i == len(found)-1 || series(p) != series(found[i+1]) {
-			newest = append(newest, p)
+	var why error // the newest kernel of the series is not whole
+	for i := len(found) - 1; i >= 0; i-- {
+		p := found[i]
+		if n := len(newest); n > 0 && series(newest[n-1]) == series(p) {
+			continue
+		}
+		_, err := resolveKernel(list, p.Name, p.Version, suite)
+		if err == nil {
+			newest, why = append(newest, p), nil
+			continue
+		}
+		if why == nil {
+			why = err
+		}
+		if i == 0 || series(found[i-1]) != series(p) {
+			env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: fmt.Sprintf("series %s is left out: %v", series(p), why)})
+			why = nil
 		}
 	}
-	return newest, nil
+	slices.Reverse(newest)
+	return newest
 }
 
 // series is the first two numbers of a kernel's version: 6.12.

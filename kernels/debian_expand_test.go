@@ -71,6 +71,33 @@ func TestDebianPatternStandsForEveryKernelThatMatches(t *testing.T) {
 	}
 }
 
+func TestSeriesWithoutItsModulesIsLeftOutAndSaid(t *testing.T) {
+	p := func(version string, depends ...string) PackageInfo {
+		info := PackageInfo{Name: "linux-image-" + version, Version: version}
+		for _, d := range depends {
+			info.Depends = append(info.Depends, []string{d})
+		}
+		return info
+	}
+	found := []PackageInfo{
+		p("6.1.9-1"), p("6.1.10-1", "linux-modules-gone"), // an older one is whole
+		p("6.19.1-1", "linux-modules-gone"), p("6.19.2-1", "linux-modules-lost"), p("7.0.1-1"),
+	}
+	e := newTestEnv(t)
+	var said []string
+	e.Progress = func(ev Event) { said = append(said, ev.Step) }
+	var got []string
+	for _, p := range newestOfSeries(e.Env, found, found, "suite") {
+		got = append(got, p.Version)
+	}
+	if diff := cmp.Diff([]string{"6.1.9-1", "7.0.1-1"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if len(said) != 1 || !strings.HasPrefix(said[0], "series 6.19 is left out: ") || !strings.Contains(said[0], "linux-modules-lost") {
+		t.Errorf("said %q", said)
+	}
+}
+
 func TestDebianPatternThatMatchesNothingSaysSo(t *testing.T) {
 	m, e := manyKernels(t), newTestEnv(t)
 	c := m.config("bookworm")
