@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"kqual/matrix"
 )
 
 // pipe runs a reader on what a format renders; it is one of make test-browser.
@@ -115,12 +117,15 @@ func TestTAPReaderCountsTheCells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	waived := synthetic()
+	waived.Spec.Waive = []matrix.Waiver{{Name: "w1", Owner: "jo", Reason: "known # SKIP", Expires: waived.Started}}
 	for _, c := range []struct {
 		name string
 		r    *Report
 		want string // version, tests, passed, failed, skipped, diagnostics, lines that are none, errors
 	}{
 		{"synthetic", Build(synthetic()), "13 72 54 18 0 18 0 0"},
+		{"waived", Build(waived), "13 72 72 0 0 0 0 0"},
 		{"interrupted", Build(interrupted()), "13 72 72 0 56 0 0 0"},
 		{"real", saved, "13 72 72 0 0 0 0 0"},
 		{"hostile", Build(hostile()), "13 3 1 2 1 2 0 0"},
