@@ -30,7 +30,11 @@ type canvas interface {
 
 func vectorCanvas(w, h vg.Length) canvas { return vgsvg.New(w, h) }
 func imageCanvas(w, h vg.Length) canvas {
-	return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(144))}
+	dpi := 144
+	if w > 60*vg.Centimeter { // some 40 kernels: an image wider than screens are
+		dpi = 96
+	}
+	return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi))}
 }
 
 // Okabe and Ito's colours tell apart for every kind of colour vision; shapes

@@ -236,7 +236,6 @@ func (m *markdown) evidence(r *Report) {
 	logs := logs(cells)
 	for i, e := range cells {
 		if i == maxEvidence {
-			m.printf("\n- and %d more; the html and csv formats have them all\n", len(r.Cells)-i)
 			break
 		}
 		if e.Kernel != kernel {
@@ -267,7 +266,15 @@ func (m *markdown) evidence(r *Report) {
 		m.printf("; again: <code>%s</code>\n", EscapeMarkdown(r.repeat(e.Cell)))
 	}
 	m.printf("\n</details>\n")
+	m.more(len(r.Cells))
 	m.references(len(r.Cells))
+}
+
+// more says that a list of cells has no more than the first.
+func (m *markdown) more(cells int) {
+	if n := cells - maxEvidence; n > 0 {
+		m.printf("\nand %s more; the html and csv formats have them all\n", plural(n, "cell"))
+	}
 }
 
 // log is the path of a log, with a link where there is something to link to.
