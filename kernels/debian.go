@@ -31,7 +31,7 @@ type DebianConfig struct {
 	Package      string `yaml:"package" kqual:"required"` // may have * and ?
 	Version      string `yaml:"version"`                  // empty for the newest
 	Versions     string `yaml:"versions"`                 // a range, as in ">=6.1 <6.2"
-	Track        string `yaml:"track"`                    // latest: only the newest that matches
+	Track        string `yaml:"track"`                    // latest: only the newest that matches; series: of each series
 	Mirror       string `yaml:"mirror" json:"-"`          // base URL; empty for the host's own
 	Snapshot     string `yaml:"snapshot" json:"-"`        // a moment of the snapshot archive: 20220115T000000Z
 	Arch         string `yaml:"arch"`                     // amd64 where empty
@@ -73,8 +73,8 @@ func (c *DebianConfig) DecodeStrict(node *yaml.Node, path string) matrix.Problem
 	if c.Version != "" && c.Versions != "" {
 		wrong("versions", "version names one already; remove one of the two")
 	}
-	if c.Track != "" && c.Track != trackLatest {
-		wrong("track", "%q is unknown; write latest, or leave it out", c.Track)
+	if c.Track != "" && c.Track != trackLatest && c.Track != trackSeries {
+		wrong("track", "%q is unknown; write latest or series, or leave it out", c.Track)
 	}
 	if c.Mirror != "" && !strings.HasPrefix(c.Mirror, "http://") && !strings.HasPrefix(c.Mirror, "https://") {
 		wrong("mirror", "%q is no http or https URL", c.Mirror)

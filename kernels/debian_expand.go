@@ -13,8 +13,11 @@ import (
 	"kqual/matrix"
 )
 
-// trackLatest keeps the newest of the kernels that an entry stands for.
-const trackLatest = "latest"
+// What an entry keeps of the kernels that it stands for.
+const (
+	trackLatest = "latest" // the newest
+	trackSeries = "series" // the newest of every series: 6.1, 6.12
+)
 
 // several says whether c can stand for more than one kernel.
 func (c DebianConfig) several() bool {
@@ -26,7 +29,12 @@ func isGlob(name string) bool { return strings.ContainsAny(name, "*?") }
 // expanded is config for one of the kernels that it stood for when it was locked.
 func (debianSource) expanded(config any, pin *Pin) any {
 	c := config.(DebianConfig)
-	c.Package, c.Version, c.Versions = pin.Files[0].Name, pin.Files[0].Version, ""
+	return c.only(pin.Files[0].Name, pin.Files[0].Version)
+}
+
+// only is c for one package and version.
+func (c DebianConfig) only(name, version string) DebianConfig {
+	c.Package, c.Version, c.Versions, c.Track = name, version, "", ""
 	return c
 }
 
@@ -44,16 +52,25 @@ func (debianSource) expand(ctx context.Context, env Env, config any) ([]Variant,
 	if err != nil {
 		return nil, err
 	}
+	if c.Track == trackSeries {
+		if found = newestOfSeries(env, list, found, c.Suite); len(found) == 0 {
+			return nil, &matrix.Failure{
+				Side: matrix.SideKernel, Reason: fmt.Sprintf("suite %s has no kernel for %s with all of its parts", c.Suite, c.pattern()),
+				Hint: "name a snapshot archive as mirror:",
+			}
+		}
+	}
 	count := map[string]int{}
 	for _, p := range found {
 		count[p.Version]++
 	}
 	variants := make([]Variant, len(found))
 	for i, p := range found {
-		one := c
-		one.Package, one.Version, one.Versions = p.Name, p.Version, ""
-		variants[i] = Variant{Suffix: p.Version, Config: one}
-		if count[p.Version] > 1 {
+		variants[i] = Variant{Suffix: p.Version, Config: c.only(p.Name, p.Version)}
+		switch {
+		case c.Track == trackSeries: // the name stays when the next of the series comes
+			variants[i].Suffix = series(p)
+		case count[p.Version] > 1:
 			variants[i].Suffix = strings.TrimPrefix(p.Name, "linux-image-") + "-" + p.Version
 		}
 	}
@@ -77,8 +94,7 @@ func (c DebianConfig) single(list []PackageInfo) (DebianConfig, error) {
 		}
 	}
 	p := found[len(found)-1]
-	c.Package, c.Version, c.Versions = p.Name, p.Version, ""
-	return c, nil
+	return c.only(p.Name, p.Version), nil
 }
 
 // debugPackages match a pattern by accident: they hold symbols, no kernel.
@@ -116,6 +132,43 @@ func matching(list []PackageInfo, c DebianConfig) ([]PackageInfo, error) {
 		return cmp.Or(compareDebian(a.Version, b.Version), cmp.Compare(a.Name, b.Name))
 	})
 	return slices.CompactFunc(found, func(a, b PackageInfo) bool { return a.Name == b.Name && a.Version == b.Version }), nil
+}
+
+// newestOfSeries keeps the newest of every series of which the suite has all
+// parts; archives keep images of past series without their modules. What is
+// missing of a series that has no such kernel is said.
+func newestOfSeries(env Env, list, found []PackageInfo, suite string) []PackageInfo {
+	var newest []PackageInfo
+	var why error // the newest kernel of the series is not whole
+	for i := len(found) - 1; i >= 0; i-- {
+		p := found[i]
+		if n := len(newest); n > 0 && series(newest[n-1]) == series(p) {
+			continue
+		}
+		_, err := resolveKernel(list, p.Name, p.Version, suite)
+		if err == nil {
+			newest, why = append(newest, p), nil
+			continue
+		}
+		if why == nil {
+			why = err
+		}
+		if i == 0 || series(found[i-1]) != series(p) {
+			env.Progress(Event{Kernel: env.Kernel, Notice: true, End: true, Step: fmt.Sprintf("series %s is left out: %v", series(p), why)})
+			why = nil
+		}
+	}
+	slices.Reverse(newest)
+	return newest
+}
+
+// series is the first two numbers of a kernel's version: 6.12.
+func series(p PackageInfo) string {
+	v, err := matrix.ParseVersion(p.Version)
+	if err != nil {
+		return p.Version
+	}
+	return v.Series()
 }
 
 // pattern is what c asks for, for people.

@@ -36,6 +36,7 @@ func TestDebianPatternStandsForEveryKernelThatMatches(t *testing.T) {
 		{"range of one package", "linux-image-cloud-amd64", ">6", "", []string{"k-6.12.1-1"}},
 		{"flavours of one version", "linux-image-*-amd64", "=6.1.9-1", "", []string{"k-6.1.9-1-amd64-6.1.9-1", "k-6.1.9-1-cloud-amd64-6.1.9-1"}},
 		{"tracked", "linux-image-*-cloud-amd64", "<6.2", "latest", []string{"k"}},
+		{"newest of each series", "linux-image-*-cloud-amd64", "", "series", []string{"k-6.1", "k-6.12"}},
 		{"plain", "linux-image-cloud-amd64", "", "", []string{"k"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -52,17 +53,48 @@ func TestDebianPatternStandsForEveryKernelThatMatches(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if suffix := strings.TrimPrefix(k.Name, "k-"); suffix != "k" && !strings.HasSuffix(suffix, img.Provenance.Version) {
+				if suffix := strings.TrimPrefix(k.Name, "k-"); test.track == "" && suffix != "k" && !strings.HasSuffix(suffix, img.Provenance.Version) {
 					t.Errorf("%s is version %s", k.Name, img.Provenance.Version)
 				}
-				if test.track != "" && img.Provenance.Version != "6.1.10-1" {
-					t.Errorf("latest is %s", img.Provenance.Version)
+				newest := "6.1.10-1"
+				if k.Name == "k-6.12" {
+					newest = "6.12.1-1"
+				}
+				if test.track != "" && img.Provenance.Version != newest {
+					t.Errorf("the newest for %s is %s", k.Name, img.Provenance.Version)
 				}
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestSeriesWithoutItsModulesIsLeftOutAndSaid(t *testing.T) {
+	p := func(version string, depends ...string) PackageInfo {
+		info := PackageInfo{Name: "linux-image-" + version, Version: version}
+		for _, d := range depends {
+			info.Depends = append(info.Depends, []string{d})
+		}
+		return info
+	}
+	found := []PackageInfo{
+		p("6.1.9-1"), p("6.1.10-1", "linux-modules-gone"), // an older one is whole
+		p("6.19.1-1", "linux-modules-gone"), p("6.19.2-1", "linux-modules-lost"), p("7.0.1-1"),
+	}
+	e := newTestEnv(t)
+	var said []string
+	e.Progress = func(ev Event) { said = append(said, ev.Step) }
+	var got []string
+	for _, p := range newestOfSeries(e.Env, found, found, "suite") {
+		got = append(got, p.Version)
+	}
+	if diff := cmp.Diff([]string{"6.1.9-1", "7.0.1-1"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if len(said) != 1 || !strings.HasPrefix(said[0], "series 6.19 is left out: ") || !strings.Contains(said[0], "linux-modules-lost") {
+		t.Errorf("said %q", said)
 	}
 }
 

@@ -259,6 +259,11 @@ func resolveKernel(packages []PackageInfo, name, want, suite string) ([]PackageI
 				continue
 			}
 			q, err := findPart(packages, alternatives, parts[i].Version, suite)
+			if err != nil && strings.HasPrefix(alternatives[0], "linux-base-") {
+				// Backports keep images of past series without it: a kernel boots
+				// without what it has, and up to 7.1 the image has the config.
+				continue
+			}
 			if err != nil {
 				return nil, about("resolve the dependencies of "+parts[i].Name, err)
 			}

@@ -319,7 +319,7 @@ func TestOriginsInTheMatrixAreChecked(t *testing.T) {
 		{"debian", "{suite: sid, package: 'linux-image-*-amd64', versions: '>=6.1 <6.2'}", ""},
 		{"debian", "{suite: sid, package: linux-image-amd64, versions: '6.1'}", "has no comparison"},
 		{"debian", "{suite: sid, package: linux-image-amd64, version: 6.1-1, versions: '>6'}", "remove one of the two"},
-		{"debian", "{suite: sid, package: linux-image-amd64, track: newest}", "write latest"},
+		{"debian", "{suite: sid, package: linux-image-amd64, track: newest}", "write latest or series"},
 		{"debian", "{suite: sid, package: linux-image-amd64, snapshot: 20220115T000000Z, allow_expired: true}", ""},
 		{"debian", "{suite: sid, package: linux-image-amd64, snapshot: 2022-01-15}", "is no moment"},
 		{"debian", "{suite: sid, package: linux-image-amd64, snapshot: 20220115T000000Z, mirror: 'http://example.org'}", "remove one of the two"},

@@ -62,8 +62,8 @@ func (m *ranked) count(f *finder, k orderedKernel) {
 		}
 		v, ok := verdicts[m.watch.Name]
 		places++
-		if !ok {
-			untested = untested || f.affected[k.run.Kernel][p]
+		if !ok { // what a mitigation does at the natural rate decides nothing
+			untested = untested || f.affected[k.run.Kernel][p] && !f.cat.Scenarios[p.scenario].Natural
 			continue
 		}
 		seen[v.Kind] = true

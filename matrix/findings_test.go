@@ -124,6 +124,22 @@ func TestMitigationThatHoldsEverywhereIsAdvised(t *testing.T) {
 	}
 }
 
+func TestMitigationNeedsNoNaturalRate(t *testing.T) {
+	for natural, want := range map[bool]string{true: "it covers every one", false: "finds no tested mitigation"} {
+		runs, verdicts := findingsOf(seen{"k", "5.10.89", VerdictAffected, VerdictHolds})
+		churn := runs[0].Cells[0]
+		churn.Cell.Scenario = "indelchurn"
+		runs[0].Cells = append(runs[0].Cells, churn)
+		verdicts[0] = append(verdicts[0], verdicts[0][0])
+		cat := findingsCatalog()
+		cat.Scenarios = map[string]Scenario{"indelchurn": {Name: "indelchurn", Natural: natural}}
+		got := textsOf(Find(runs, verdicts, Sampling{DetectionLimit: 0.001, Confidence: 0.95}, cat), FindingAdvice)
+		if len(got) == 0 || !strings.Contains(got[0], want) {
+			t.Errorf("natural %t: got %q, want it to say %q", natural, got, want)
+		}
+	}
+}
+
 func TestMitigationWithAGapIsNotAdvised(t *testing.T) {
 	for kind, want := range map[VerdictKind]string{
 		VerdictAffected:     "IN_DELETE+nlink fails on 1 of 1 (k (5.10.89))",

@@ -70,28 +70,38 @@ func RuledOut(blocks []Tally, confidence float64) float64 {
 	return ruledOut(blocks, confidence, clusterCV2)
 }
 
-// ruledOut is RuledOut for blocks that vary by cv2.
+// ruledOut is RuledOut for blocks that vary by cv2. Newton's method climbs to
+// the rate from below and never passes it, since the evidence is concave.
 func ruledOut(blocks []Tally, confidence, cv2 float64) float64 {
-	want := -cv2 * math.Log1p(-confidence)
-	evidence := func(rate float64) float64 {
-		var e float64
-		for _, b := range blocks {
-			e += math.Log1p(cv2 * float64(b.Of) * rate)
-		}
-		return e
-	}
-	lo, hi := 0.0, 1.0
-	if !(evidence(hi) > want) {
+	want := wantedEvidence(confidence, cv2)
+	if e, _ := zeroEvidence(blocks, 1, cv2); !(e > want) {
 		return 1
 	}
-	for range 60 { // bisection: 2⁻⁶⁰ of the range is left
-		if mid := (lo + hi) / 2; evidence(mid) < want {
-			lo = mid
-		} else {
-			hi = mid
+	const enough = 100 // steps; about 8 are needed
+	rate := 0.0
+	for range enough {
+		e, slope := zeroEvidence(blocks, rate, cv2)
+		next := rate + (want-e)/slope
+		if !(next > rate) {
+			break
 		}
+		rate = next
 	}
-	return hi
+	return min(rate, 1)
+}
+
+// wantedEvidence is the zeroEvidence that the confidence asks for.
+func wantedEvidence(confidence, cv2 float64) float64 { return -cv2 * math.Log1p(-confidence) }
+
+// zeroEvidence is how much a zero in every block speaks against the mean rate,
+// -cv2 times the logarithm of its chance, and how fast that grows with the rate.
+func zeroEvidence(blocks []Tally, rate, cv2 float64) (evidence, slope float64) {
+	for _, b := range blocks {
+		n := cv2 * float64(b.Of)
+		evidence += math.Log1p(n * rate)
+		slope += n / (1 + n*rate)
+	}
+	return evidence, slope
 }
 
 // Interval bounds the mean rate behind the blocks at the given confidence, both

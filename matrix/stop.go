@@ -163,7 +163,8 @@ func (s Stopper) rulesOut(blocks []Tally) bool {
 // rulesOut says whether a zero in the blocks rules out the limit and rests on
 // enough of them.
 func rulesOut(blocks []Tally, limit, confidence float64) bool {
-	return effectiveBlocks(blocks) >= minSpread && RuledOut(blocks, confidence) <= limit
+	evidence, _ := zeroEvidence(blocks, limit, clusterCV2)
+	return effectiveBlocks(blocks) >= minSpread && evidence >= wantedEvidence(confidence, clusterCV2)
 }
 
 // Progress is the share of the evidence that is in, in [0, 1]: the largest of

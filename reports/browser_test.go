@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,9 +38,15 @@ func TestBrowserReport(t *testing.T) {
 		}
 		return path
 	}
+	// As GitHub has it; the names in it are told apart by the reader tests.
+	page := strings.ReplaceAll(pipe(t, Build(synthetic()), "markdown", markdownReader...), ` name="`, ` name="user-content-`)
+	markdown := filepath.Join(dir, "markdown.html")
+	if err := os.WriteFile(markdown, []byte("<!doctype html><meta charset=utf-8>"+page), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "test.mjs", write("report.html", synthetic()), write("large.html", large()), write("natural.html", withNatural()), shots)
+	cmd := exec.CommandContext(ctx, "node", "test.mjs", write("report.html", synthetic()), write("large.html", large()), write("natural.html", withNatural()), markdown, shots)
 	cmd.Dir = filepath.Join("..", "scripts", "browser")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

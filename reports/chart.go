@@ -30,7 +30,11 @@ type canvas interface {
 
 func vectorCanvas(w, h vg.Length) canvas { return vgsvg.New(w, h) }
 func imageCanvas(w, h vg.Length) canvas {
-	return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(144))}
+	dpi := 144
+	if w > 60*vg.Centimeter { // some 40 kernels: an image wider than screens are
+		dpi = 96
+	}
+	return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi))}
 }
 
 // Okabe and Ito's colours tell apart for every kind of colour vision; shapes
@@ -57,6 +61,14 @@ const (
 	chartHeight = 10 * vg.Centimeter
 )
 
+// chartWidth is the width of charts of so many kernels.
+func chartWidth(kernels int) vg.Length {
+	return min(max(vg.Length(kernels)*1.6*vg.Centimeter, 16*vg.Centimeter), 120*vg.Centimeter)
+}
+
+// labelRoom is what the label of a kernel takes across, slanted as it is.
+const labelRoom = 0.8 * vg.Centimeter
+
 // renderChart draws the rates of unnoticed stale opens over the kernels, in
 // per cent of the decisive trials and with their intervals; the natural rates
 // beside the amplified ones, where the run has any; and the time to a decision.
@@ -74,7 +86,7 @@ func renderChart(on func(w, h vg.Length) canvas) func(io.Writer, *Report, Option
 		if err != nil {
 			return fmt.Errorf("draw the times: %w", err)
 		}
-		width := min(max(vg.Length(len(r.Kernels))*1.6*vg.Centimeter, 16*vg.Centimeter), 120*vg.Centimeter)
+		width := chartWidth(len(r.Kernels))
 		height := rateHeight
 		for _, p := range []*plot.Plot{natural, times} {
 			if p != nil {
@@ -108,8 +120,13 @@ func (r *Report) kernelChart(title string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
 	p.Legend.Top = true
+	every := int(math.Ceil(float64(labelRoom / chartWidth(len(r.Kernels)) * vg.Length(len(r.Kernels)))))
 	var names []string
-	for _, k := range r.Kernels {
+	for i, k := range r.Kernels {
+		if i%every != 0 { // labels would cover each other
+			names = append(names, "")
+			continue
+		}
 		names = append(names, chartText(k.Kernel))
 	}
 	if len(names) == 0 {

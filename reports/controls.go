@@ -94,7 +94,7 @@ func (m *markdown) trust(r *Report) {
 func (m *markdown) numbers(r *Report) error {
 	head := []string{"kernel", "cell", "trials", "blocks", "groups", "contested", "decisive", "design effect", "sensitivity", "natural", "trials/s", "first stale", "decided in"}
 	var rows [][]string
-	for _, c := range r.Cells {
+	for _, c := range r.Cells[:min(len(r.Cells), maxEvidence)] {
 		n := c.Numbers
 		if n == nil {
 			continue
@@ -123,7 +123,13 @@ func (m *markdown) numbers(r *Report) error {
 	}
 	m.printf("\n## Numbers\n\nContested and decisive are shares of the trials; sensitivity is the rate of stale opens in decisive trials "+
 		"on this run's known-bad kernel, natural the rate of an unmodified application, both with %s intervals.\n\n", share(r.Sampling.Confidence))
-	return m.table(head, rows)
+	m.printf("<details><summary>%s</summary>\n\n", plural(len(rows), "cell"))
+	if err := m.table(head, rows); err != nil {
+		return err
+	}
+	m.printf("\n</details>\n")
+	m.more(len(r.Cells))
+	return nil
 }
 
 // rate is 1826/1828 [99.6 %, 100 %].

@@ -40,6 +40,7 @@ type entry struct {
 	notes   []int              // footnote numbers
 	unmet   bool               // not what the matrix expects
 	missing bool               // planned, and nothing is known of it
+	cell    int                // its number in Report.Cells, from 1; 0 where it has none
 }
 
 // seen says which explanations a legend needs.
@@ -50,9 +51,9 @@ type seen struct {
 
 func (r *Report) arrange() *grid {
 	g := &grid{seen: seen{kinds: map[matrix.VerdictKind]bool{}}}
-	cells := map[string]Cell{}
-	for _, c := range r.Cells {
-		cells[c.ID()] = c
+	cells := map[string]int{}
+	for i, c := range r.Cells {
+		cells[c.ID()] = i
 	}
 	missing := map[string]bool{}
 	for _, id := range r.Missing {
@@ -77,8 +78,9 @@ func (r *Report) arrange() *grid {
 					Kernel: k.Kernel, Filesystem: b.filesystem, Scenario: b.scenario, Watch: matrix.Watch{Name: col.watch},
 				}.ID()
 				var e entry
-				if c, ok := cells[id]; ok {
-					e = g.entry(c)
+				if i, ok := cells[id]; ok {
+					e = g.entry(r.Cells[i])
+					e.cell = i + 1
 				} else if missing[id] {
 					e = entry{text: "–", missing: true}
 					g.seen.missing = true

@@ -162,7 +162,7 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 		Exit                          int
 		Trust                         []htmlTrust
 		Groups                        []htmlGroup
-		Unmet                         []string
+		Unmet, Waived                 []string
 		Legend                        [][2]string
 		Kernels                       []htmlRow
 		How                           [][2]string
@@ -170,7 +170,7 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 		JS, Data                      template.JS
 	}{
 		Name: Printable(r.Matrix.Name), Word: gateWord(r), Why: Printable(r.shortWhy()), Class: class, Exit: r.Gate.Exit,
-		About: strings.TrimPrefix(headline(r), ": "), Unmet: printables(r.disagreements()), Legend: g.legend(r.Sampling),
+		About: strings.TrimPrefix(headline(r), ": "), Unmet: printables(r.disagreements()), Waived: printables(r.waived()), Legend: g.legend(r.Sampling),
 		Kernels: r.htmlRows(), How: r.measured(), Trust: htmlTrustOf(r),
 		CSS: template.CSS(htmlCSS), JS: template.JS(htmlJS), Data: template.JS(data),
 	}

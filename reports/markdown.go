@@ -44,8 +44,8 @@ func renderMarkdown(w io.Writer, r *Report, o Options) error {
 		m.printf("- %s %s\n", superscript([]int{i + 1}), EscapeMarkdown(n))
 	}
 	m.list("Findings", findingTexts(r))
-	m.list("Not as expected", r.disagreements())
-	m.list("Waived", r.waived())
+	m.gate("Not as expected", r, matrix.GateUnmet)
+	m.gate("Waived", r, matrix.GateWaived)
 	if err := m.numbers(r); err != nil {
 		return err
 	}
@@ -80,11 +80,16 @@ func (m *markdown) block(b block) error {
 	return m.table(head, rows)
 }
 
-// mdEntry is a verdict, set in bold where it is bad news.
+// mdEntry is a verdict whose first word links to its evidence, set in bold where
+// it is bad news.
 func mdEntry(e entry) string {
-	text := mdTyped(Printable(e.text))
-	if word, rest, _ := strings.Cut(text, " "); e.kind == matrix.VerdictAffected {
-		text = "**" + word + "** " + rest
+	word, rest, more := strings.Cut(mdTyped(Printable(e.text)), " ")
+	text := mdCell(word, e.cell)
+	if e.kind == matrix.VerdictAffected {
+		text = "**" + text + "**"
+	}
+	if more {
+		text += " " + rest
 	}
 	if e.unmet {
 		text = unmetMark + " " + text
@@ -178,6 +183,48 @@ func took(d time.Duration) string {
 // no more than some hundred kilobytes.
 const maxEvidence = 400
 
+// mdCell is text that links to the evidence of a cell by its number, where the
+// document has it. Where the link leads stands at the end of the document, which
+// keeps tables readable as plain text.
+func mdCell(text string, cell int) string {
+	if text == "" || cell < 1 || cell > maxEvidence {
+		return text
+	}
+	return fmt.Sprintf("[%s][%d]", text, cell)
+}
+
+// mdAnchor is what a link to a cell leads to. GitHub puts user-content- before
+// every name; its own script then finds #cell-1, but only #user-content-cell-1
+// opens the folded block around it. GitLab keeps names of <a> as they are and
+// takes away every id. So there are two names, and links lead to the second,
+// which exists everywhere.
+func mdAnchor(cell int) string {
+	return fmt.Sprintf(`<a name="cell-%d"></a><a name="user-content-cell-%d"></a>`, cell, cell)
+}
+
+// references says where the links of mdCell lead.
+func (m *markdown) references(cells int) {
+	m.printf("\n")
+	for i := range min(cells, maxEvidence) {
+		m.printf("[%d]: #user-content-cell-%d\n", i+1, i+1)
+	}
+}
+
+// gate lists the cells that came out of the gate so.
+func (m *markdown) gate(title string, r *Report, state matrix.GateState) {
+	first := true
+	for i, c := range r.Cells {
+		if c.Gate != state {
+			continue
+		}
+		if first {
+			m.printf("\n## %s\n\n", title)
+			first = false
+		}
+		m.printf("- %s: %s\n", mdCell(EscapeMarkdown(c.ID()), i+1), EscapeMarkdown(c.GateText))
+	}
+}
+
 // evidence has a folded block per kernel and an anchor per cell.
 func (m *markdown) evidence(r *Report) {
 	if len(r.Cells) == 0 {
@@ -189,7 +236,6 @@ func (m *markdown) evidence(r *Report) {
 	logs := logs(cells)
 	for i, e := range cells {
 		if i == maxEvidence {
-			m.printf("\n- and %d more; the html and csv formats have them all\n", len(r.Cells)-i)
 			break
 		}
 		if e.Kernel != kernel {
@@ -207,7 +253,7 @@ func (m *markdown) evidence(r *Report) {
 			}
 		}
 		n := e.counts()
-		m.printf("- <a id=\"cell-%d\"></a>%s/%s %s: %s", i+1, EscapeMarkdown(e.Filesystem), EscapeMarkdown(e.Scenario), EscapeMarkdown(e.Watch), EscapeMarkdown(e.Text))
+		m.printf("- %s%s/%s %s: %s", mdAnchor(i+1), EscapeMarkdown(e.Filesystem), EscapeMarkdown(e.Scenario), EscapeMarkdown(e.Watch), EscapeMarkdown(e.Text))
 		if n.Trials > 0 {
 			m.printf("; %d trials, %d contested, %d decisive, %d stale, %d recognised, %d groups, %s", n.Trials, n.Contested, n.Decisive, n.Stale, n.Recognised, e.groups(), seconds(e.took()))
 		}
@@ -220,6 +266,15 @@ func (m *markdown) evidence(r *Report) {
 		m.printf("; again: <code>%s</code>\n", EscapeMarkdown(r.repeat(e.Cell)))
 	}
 	m.printf("\n</details>\n")
+	m.more(len(r.Cells))
+	m.references(len(r.Cells))
+}
+
+// more says that a list of cells has no more than the first.
+func (m *markdown) more(cells int) {
+	if n := cells - maxEvidence; n > 0 {
+		m.printf("\nand %s more; the html and csv formats have them all\n", plural(n, "cell"))
+	}
 }
 
 // log is the path of a log, with a link where there is something to link to.

@@ -5,8 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"kqual/matrix"
 )
 
 // pipe runs a reader on what a format renders; it is one of make test-browser.
@@ -31,9 +34,12 @@ func pipe(t *testing.T, r *Report, format string, command ...string) string {
 	return out.String()
 }
 
+// markdownReader renders Markdown as GitHub does, before it takes anything out.
+var markdownReader = []string{"cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink"}
+
 func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 	for _, format := range []string{"markdown", "summary"} {
-		html := pipe(t, Build(synthetic()), format, "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink")
+		html := pipe(t, Build(synthetic()), format, markdownReader...)
 		if !strings.Contains(html, "<table>") {
 			t.Errorf("%s: no table", format)
 		}
@@ -42,7 +48,7 @@ func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 				t.Errorf("%s: a name became markup: %s", format, bad)
 			}
 		}
-		worst := pipe(t, Build(hostile()), format, "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink")
+		worst := pipe(t, Build(hostile()), format, markdownReader...)
 		for _, bad := range []string{"<script", "<img", "javascript:y\""} {
 			if strings.Contains(worst, bad) {
 				t.Errorf("%s: a hostile name became markup: %s", format, bad)
@@ -60,6 +66,34 @@ func TestMarkdownReaderSeesTablesAndNoMarkupFromNames(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Where what hosts make of names leaves a link nothing to lead to, a reader is
+// stuck: GitHub puts a prefix before them, GitLab takes ids away and keeps names.
+func TestMarkdownReaderFindsTheEvidenceOfEveryCell(t *testing.T) {
+	r := Build(synthetic())
+	html := pipe(t, r, "markdown", markdownReader...)
+	hosts := map[string]*strings.Replacer{
+		"as it is": strings.NewReplacer(),
+		"GitHub":   strings.NewReplacer(` name="`, ` name="user-content-`, ` id="`, ` id="user-content-`),
+		"GitLab":   strings.NewReplacer(` id="`, ` data-gone="`),
+	}
+	for host, filter := range hosts {
+		page := filter.Replace(html)
+		led := map[string]bool{}
+		for _, link := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(page, -1) {
+			led[link[1]] = true
+			if n := strings.Count(page, ` name="`+link[1]+`"`) + strings.Count(page, ` id="`+link[1]+`"`); n != 1 {
+				t.Errorf("%s: #%s leads to %d places", host, link[1], n)
+			}
+		}
+		if len(led) != len(r.Cells) {
+			t.Errorf("%s: %d cells are linked, want %d", host, len(led), len(r.Cells))
+		}
+	}
+	if strings.Contains(html, "][") || strings.Contains(html, "]: #") {
+		t.Error("a link stayed text")
 	}
 }
 
@@ -83,12 +117,15 @@ func TestTAPReaderCountsTheCells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	waived := synthetic()
+	waived.Spec.Waive = []matrix.Waiver{{Name: "w1", Owner: "jo", Reason: "known # SKIP", Expires: waived.Started}}
 	for _, c := range []struct {
 		name string
 		r    *Report
 		want string // version, tests, passed, failed, skipped, diagnostics, lines that are none, errors
 	}{
 		{"synthetic", Build(synthetic()), "13 72 54 18 0 18 0 0"},
+		{"waived", Build(waived), "13 72 72 0 0 0 0 0"},
 		{"interrupted", Build(interrupted()), "13 72 72 0 56 0 0 0"},
 		{"real", saved, "13 72 72 0 0 0 0 0"},
 		{"hostile", Build(hostile()), "13 3 1 2 1 2 0 0"},

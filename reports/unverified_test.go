@@ -20,7 +20,7 @@ func TestEveryReportSaysWhichKernelIsUnverified(t *testing.T) {
 	for format, want := range map[string]string{
 		"terminal": "UNVERIFIED: nothing vouches for kernel debian-12, taken without a sha256 from https://example.org/bzImage",
 		"markdown": "UNVERIFIED: nothing vouches for kernel debian-12", "summary": "UNVERIFIED: nothing vouches for kernel debian-12",
-		"html": "UNVERIFIED: nothing vouches for kernel debian-12", "json": `"unverified": "taken without a sha256`,
+		"html": "UNVERIFIED: nothing vouches for kernel debian-12", "json": `"unverified":"taken without a sha256`,
 		"csv": "url (unverified)", "junit": "url (unverified)", "tap": "# UNVERIFIED", "github": "::warning title=unverified::UNVERIFIED",
 	} {
 		if text := render(t, format, r); !strings.Contains(text, want) {

@@ -36,14 +36,3 @@ func TestDocumentedKernelsParse(t *testing.T) {
 		}
 	}
 }
-
-func TestRuleForAnEntryHoldsForItsKernels(t *testing.T) {
-	spec := &matrix.Spec{Expect: []matrix.Rule{{Kernel: []string{"lts", "other*"}}, {}}}
-	nameRules(spec, map[string][]string{"lts": {"lts-6.1.9-1", "lts-6.1.10-1"}, "other": {"other"}})
-	if got := strings.Join(spec.Expect[0].Kernel, " "); got != "lts-6.1.9-1 lts-6.1.10-1 other*" {
-		t.Errorf("patterns %q", got)
-	}
-	if len(spec.Expect[1].Kernel) != 0 {
-		t.Errorf("a rule for every kernel became one for %q", spec.Expect[1].Kernel)
-	}
-}

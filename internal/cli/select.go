@@ -143,18 +143,27 @@ func (a *app) notice(ev kernels.Event) {
 	}
 }
 
-// nameRules lets a rule that names an entry speak of all its kernels.
+// nameRules lets a rule, a control or a waiver that names an entry speak of all
+// its kernels.
 func nameRules(spec *matrix.Spec, stands map[string][]string) {
-	for i := range spec.Expect {
+	named := func(kernels *[]string) {
 		var patterns []string
-		for _, p := range spec.Expect[i].Kernel {
+		for _, p := range *kernels {
 			if names, ok := stands[p]; ok {
 				patterns = append(patterns, names...)
 			} else {
 				patterns = append(patterns, p)
 			}
 		}
-		spec.Expect[i].Kernel = patterns
+		*kernels = patterns
+	}
+	for _, rules := range [][]matrix.Rule{spec.Controls, spec.Expect} {
+		for i := range rules {
+			named(&rules[i].Kernel)
+		}
+	}
+	for i := range spec.Waive {
+		named(&spec.Waive[i].Kernel)
 	}
 }
 

@@ -1,22 +1,24 @@
 // Drives the HTML report in headless Chromium.
 //
-//	node test.mjs REPORT.html LARGE.html NATURAL.html SCREENSHOTS-DIR
+//	node test.mjs REPORT.html LARGE.html NATURAL.html MARKDOWN.html SCREENSHOTS-DIR
 //
 // REPORT.html is the synthetic report of the Go tests, with hostile names;
-// LARGE.html has 300 kernels × 60 cells, NATURAL.html natural scenarios too. Any failed check ends with exit 1.
+// LARGE.html has 300 kernels × 60 cells, NATURAL.html natural scenarios too.
+// MARKDOWN.html is what a host shows of the synthetic report in Markdown. Any
+// failed check ends with exit 1.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
-const [small, large, natural, shots] = process.argv.slice(2);
+const [small, large, natural, markdown, shots] = process.argv.slice(2);
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 
-async function page(file, options) {
+async function page(file, options, ready = "html[data-ready=yes]") {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const p = await context.newPage();
   p.problems = [];
@@ -25,7 +27,7 @@ async function page(file, options) {
   p.on("request", (r) => r.url().startsWith("file:") || p.problems.push("network: " + r.url()));
   p.on("dialog", (d) => { p.problems.push("dialog: " + d.message()); d.dismiss(); });
   await p.goto("file://" + file);
-  await p.waitForSelector("html[data-ready=yes]", { timeout: 60000 });
+  await p.waitForSelector(ready, { timeout: 60000 });
   return p;
 }
 
@@ -150,6 +152,18 @@ const checks = {
     assert.equal(await p.locator("#filters").isVisible(), false);
     assert.equal(await p.locator(".scroll").first().evaluate((e) => getComputedStyle(e).overflow), "visible");
     await p.screenshot({ path: shots + "/print.png", fullPage: true });
+  },
+  async "a verdict in Markdown leads to its evidence and unfolds it"() {
+    const p = await page(markdown, {}, "table");
+    assert.equal(await p.locator("details[open]").count(), 0);
+    await p.locator("tr", { hasText: "v5.10-affected" }).first().locator("a", { hasText: "STALE" }).first().click();
+    const evidence = p.locator("li", { hasText: "watch=IN_DELETE" }).and(p.locator("li", { hasText: "kernel=v5.10-affected,filesystem=tmpfs" })).first();
+    await evidence.waitFor({ state: "visible", timeout: 5000 });
+    assert.match(await evidence.innerText(), /^tmpfs\/unlink IN_DELETE: STALE 128\/128/);
+    assert.ok(await evidence.evaluate((e) => { const { top, bottom } = e.getBoundingClientRect(); return top >= -1 && bottom <= innerHeight; }), "the evidence is not in view");
+    assert.equal(await p.locator("details[open]").count(), 1);
+    await p.screenshot({ path: shots + "/markdown.png" });
+    assert.deepEqual(p.problems, []);
   },
   async "300 kernels with 60 cells each are usable"() {
     const begin = Date.now();
