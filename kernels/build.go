@@ -15,7 +15,15 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(buildSource{}) }
+func init() {
+	register(buildSource{})
+	declareKind(entryKind("build", func(pin *Pin) []string {
+		if pin.Build == nil {
+			return nil
+		}
+		return []string{pin.Build.Recipe}
+	}))
+}
 
 // buildSource builds a kernel from source: a tree, a configuration on top of
 // allnoconfig, and patches. A further set of patches on the same source and

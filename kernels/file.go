@@ -105,6 +105,13 @@ func userPath(key, path string, dir bool) (string, error) {
 	return filepath.Abs(path)
 }
 
+// vmlinuxKind has uncompressed kernels, by the sha256 of the compressed one.
+const vmlinuxKind = "vmlinux"
+
+func init() {
+	declareKind(entryKind(vmlinuxKind, func(pin *Pin) []string { return []string{pin.Image} }))
+}
+
 // addVmlinux puts the uncompressed kernel of img into the cache, keyed by the
 // image's hash, and fills in the release and the version that the image
 // carries. Where there is no such kernel the compressed one boots.
@@ -123,7 +130,7 @@ func addVmlinux(ctx context.Context, env Env, img *Image) error {
 	if img.Provenance.Version == "" {
 		img.Provenance.Version = h.release
 	}
-	dir, err := env.Cache.Entry(ctx, "vmlinux", img.Provenance.SHA256, func(tmp string) error {
+	dir, err := env.Cache.Entry(ctx, vmlinuxKind, img.Provenance.SHA256, func(tmp string) error {
 		_, err := extractVmlinux(img.Vmlinuz, filepath.Join(tmp, "vmlinux"))
 		if errors.Is(err, errNoPVH) {
 			return nil // remembered: the entry stays empty

@@ -33,6 +33,20 @@ type PinnedFile struct {
 	SHA256  string `yaml:"sha256" kqual:"required"`
 }
 
+// sums are the sha256 of the files.
+func (p *Pin) sums() []string {
+	out := make([]string, len(p.Files))
+	for i, f := range p.Files {
+		out[i] = f.SHA256
+	}
+	return out
+}
+
+// unpacked is the key of what was unpacked from all of the files.
+func (p *Pin) unpacked() []string {
+	return []string{hashStrings(append([]string{unpackFormat}, p.sums()...)...)}
+}
+
 // PinnedBuild is what decides the outcome of a build.
 type PinnedBuild struct {
 	Recipe   string `yaml:"recipe_sha256" kqual:"required"` // of all the others, config fragments and patches
