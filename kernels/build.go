@@ -215,7 +215,14 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 	if len(c.Patches) > 0 {
 		details["patches"] = strings.Join(c.Patches, " ")
 	}
-	return buildImage(ctx, env, dir, details, src.version)
+	img, err := buildImage(ctx, env, dir, details, src.version)
+	if err != nil {
+		return nil, err
+	}
+	for _, patch := range p.patches {
+		img.Provenance.Patches = append(img.Provenance.Patches, patch.size())
+	}
+	return img, nil
 }
 
 // sameAs says in what way a build would be another one than that of a lock.

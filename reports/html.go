@@ -150,6 +150,10 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 	if err != nil {
 		return fmt.Errorf("encode the page's data: %w", err)
 	}
+	costs, err := r.htmlCosts()
+	if err != nil {
+		return fmt.Errorf("render the costs: %w", err)
+	}
 	class := "open"
 	switch gateWord(r) {
 	case "PASS":
@@ -166,12 +170,13 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 		Legend                        [][2]string
 		Kernels                       []htmlRow
 		How                           [][2]string
+		Costs                         template.HTML
 		CSS                           template.CSS
 		JS, Data                      template.JS
 	}{
 		Name: Printable(r.Matrix.Name), Word: gateWord(r), Why: Printable(r.shortWhy()), Class: class, Exit: r.Gate.Exit,
 		About: strings.TrimPrefix(headline(r), ": "), Unmet: printables(r.disagreements()), Legend: g.legend(r.Sampling),
-		Kernels: r.htmlRows(), How: r.measured(), Trust: htmlTrustOf(r),
+		Kernels: r.htmlRows(), How: r.measured(), Trust: htmlTrustOf(r), Costs: costs,
 		CSS: template.CSS(htmlCSS), JS: template.JS(htmlJS), Data: template.JS(data),
 	}
 	for _, t := range findingTitles {

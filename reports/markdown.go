@@ -46,6 +46,9 @@ func renderMarkdown(w io.Writer, r *Report, o Options) error {
 	m.list("Findings", findingTexts(r))
 	m.list("Not as expected", r.disagreements())
 	m.list("Waived", r.waived())
+	if err := m.costs(r); err != nil {
+		return err
+	}
 	if err := m.numbers(r); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (a *app) kernelsVerifyCommand() *cobra.Command {
 			text := fmt.Sprintf("%d cache entries are intact in %s", v.Checked, cache.Dir())
 			for i, kind := range slices.Sorted(maps.Keys(v.Unknown)) {
 				if i == 0 {
-					text += "; nothing tells of "
+					text += "; cannot be checked: "
 				} else {
 					text += ", "
 				}
