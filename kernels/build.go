@@ -270,15 +270,17 @@ func buildImage(ctx context.Context, env Env, dir string, details map[string]str
 	}
 	vmlinuz, config := filepath.Join(dir, builtImage), filepath.Join(dir, builtConfig)
 	sum := m.Files[builtImage].SHA256
-	details["config_sha256"] = m.Files[builtConfig].SHA256
 	if ccache, err := os.ReadFile(filepath.Join(dir, builtCcache)); err == nil {
 		details["ccache"] = string(ccache)
 	}
 	img := &Image{
 		Vmlinuz: vmlinuz, Config: config, Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "build", Version: version, Arch: "amd64", SHA256: sum, Config: readKconfig(config), Details: details,
+			Source: "build", Version: version, Arch: "amd64", SHA256: sum, Details: details,
 		},
+	}
+	if err := img.describeConfig(env.Cache); err != nil {
+		return nil, err
 	}
 	if err := addVmlinux(ctx, env, img); err != nil {
 		return nil, err

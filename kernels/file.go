@@ -77,9 +77,12 @@ func (fileSource) Fetch(ctx context.Context, env Env, config any) (*Image, error
 		Vmlinuz: vmlinuz, Modules: modules, Config: kconfig,
 		Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "file", Arch: "amd64", SHA256: sum, Config: readKconfig(kconfig),
+			Source: "file", Arch: "amd64", SHA256: sum,
 			Details: map[string]string{"path": vmlinuz},
 		},
+	}
+	if err := img.describeConfig(env.Cache); err != nil {
+		return nil, err
 	}
 	return img, addVmlinux(ctx, env, img)
 }

@@ -79,7 +79,7 @@ func FetchPinned(ctx context.Context, env Env, k matrix.Kernel, pin *Pin) (*Imag
 	p := img.Provenance
 	pin.Version, pin.Image, pin.Sum = p.Version, p.SHA256, p.Details["sum"]
 	if pin.Build != nil {
-		pin.Build.Config = p.Details["config_sha256"]
+		pin.Build.Config = p.Details[detailConfigSum]
 	}
 	for i, f := range pin.Files {
 		if f.Size == 0 {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -331,28 +330,10 @@ func (r *Report) htmlTimes() []htmlTimes {
 }
 
 func htmlKernelOf(k matrix.KernelRun, logs []string, o Options) htmlKernel {
-	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: [][2]string{}, Logs: []htmlLog{}}
-	p := k.Provenance
-	about := func(term, value string) {
-		if value != "" {
-			out.About = append(out.About, [2]string{Printable(term), Printable(value)})
-		}
-	}
-	about("source", p.Source)
-	about("version", p.Version)
-	about("architecture", p.Arch)
-	about("sha256 of the image", p.SHA256)
-	for _, key := range slices.Sorted(maps.Keys(p.Details)) {
-		about(key, p.Details[key])
-	}
-	var options []string
-	for _, key := range slices.Sorted(maps.Keys(p.Config)) {
-		options = append(options, key+"="+p.Config[key])
-	}
-	about("kernel options", strings.Join(options, " "))
+	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: provenance(k.Provenance), Logs: []htmlLog{}}
 	for _, b := range k.Boots {
-		about("booted", fmt.Sprintf("%s, %s, %s %s, clock %s, first record after %s, ended: %s",
-			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.CPUModel, b.Clocksource, seconds(b.FirstRecord), b.End))
+		out.About = append(out.About, [2]string{"booted", Printable(fmt.Sprintf("%s, %s, %s %s, clock %s, first record after %s, ended: %s",
+			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.CPUModel, b.Clocksource, seconds(b.FirstRecord), b.End))})
 		out.Boot += b.FirstRecord
 	}
 	for _, path := range logs {

@@ -201,6 +201,7 @@ func (m *markdown) evidence(r *Report) {
 			}
 			kernel = e.Kernel
 			m.printf("\n<details><summary>%s</summary>\n\n", mdTyped(Printable(kernel)))
+			m.provenance(e.kernel.Provenance)
 			var console []string
 			for _, log := range logs[kernel] {
 				console = append(console, m.log(log))
