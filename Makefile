@@ -17,6 +17,9 @@ BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xm
 # What tests of the kernel sources call beside that.
 TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
 
+# What the large runs call beside that: other compilers.
+FULL_PACKAGES := gcc-11=gcc-11 clang=clang
+
 .PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
@@ -83,15 +86,17 @@ bench: deps build
 	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 3x -timeout 60m ./runner
 	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./kernels ./internal/e2e
 
-# What the proposed patches cost and how large they are: docs/proposals.md.
+# What docs/proposals.md shows: verdicts and costs of the proposals, and watches
+# that come and go meanwhile.
 proposals: deps build
-	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -timeout 60m -v -run 'VMProposalCosts|VMWatchesMayComeAndGo' ./runner
+	$(MAKE) full FULL=proposals
+	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -timeout 60m -v -run VMWatchesMayComeAndGo ./runner
 
 # The large counts, part by part: whole matrices (lower case) and tests. Each
-# part's result appears under docs/full as soon as it is through. What the
-# proposals cost is measured by make proposals.
-FULL := Repetitions EveryScenario AKilledRun filesystems bases
+# part's result appears under docs/full as soon as it is through.
+FULL := Repetitions EveryScenario AKilledRun FromGit filesystems bases toolchains proposals
 full: deps build
+	@scripts/deps $(TEST_PACKAGES) $(FULL_PACKAGES)
 	@mkdir -p docs/full
 	@for part in $(FULL); do \
 		echo "== $$part"; \
