@@ -112,9 +112,6 @@ func (a *app) getCommand(name, short string, wanted func(matrix.Kernel) bool) *c
 				if err := cmd.Context().Err(); err != nil {
 					return err
 				}
-				if err == nil {
-					err = img.Verify()
-				}
 				if err != nil {
 					failed = append(failed, k.Name)
 					show.line(k.Name + ": error: " + describe(err))
