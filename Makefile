@@ -18,6 +18,9 @@ BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm git=git cron=cron cmar
 # What tests of the kernel sources call beside that.
 TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
 
+# What the large runs call beside that: other compilers.
+FULL_PACKAGES := gcc-11=gcc-11 clang=clang
+
 .PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
@@ -82,21 +85,23 @@ bench: deps build
 	KQUAL_VM=1 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./kernels ./internal/e2e
 	$(GO) test -run '^$$' -bench History -benchtime 3x -timeout 60m ./internal/history
 
-# What the proposed patches cost and how large they are: docs/proposals.md.
+# What docs/proposals.md shows: verdicts and costs of the proposals, and watches
+# that come and go meanwhile.
 proposals: deps build
-	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -timeout 60m -v -run 'VMProposalCosts|VMWatchesMayComeAndGo' ./runner
+	$(MAKE) full FULL=proposals
+	KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -timeout 60m -v -run VMWatchesMayComeAndGo ./runner
 
 # The large counts, part by part: whole matrices (lower case) and tests. Each
-# part's result appears under docs/full as soon as it is through. What the
-# proposals cost is measured by make proposals.
-FULL := Repetitions EveryScenario AKilledRun AKilledNightly filesystems bases
+# part's result appears under docs/full as soon as it is through.
+FULL := Repetitions EveryScenario AKilledRun AKilledNightly FromGit filesystems bases toolchains proposals
 full: deps build
+	@scripts/deps $(TEST_PACKAGES) $(FULL_PACKAGES)
 	@mkdir -p docs/full
 	@for part in $(FULL); do \
 		echo "== $$part"; \
 		if test -e matrices/$$part.yaml; then \
 			./kqual run -m matrices/$$part.yaml --out out/full-$$part > /dev/null || exit 1; \
-			sed -E 's#https?://[^/ "]+/debian#the mirror of apt, /debian#g' out/full-$$part/report.md > docs/full/$$part.md; \
+			sed -E 's#https?\\?://[^/ "]+/debian#the mirror of apt, /debian#g' out/full-$$part/report.md > docs/full/$$part.md; \
 			continue; \
 		fi; \
 		KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -p 1 -timeout 12h -v -run "VM.*$$part" ./runner ./internal/e2e > docs/full/$$part.txt.new || exit 1; \

@@ -81,7 +81,10 @@ func arrangedImage(ctx context.Context, env Env, dir string, p matrix.Provenance
 	if p.Arch == "" {
 		p.Arch = "amd64"
 	}
-	p.SHA256, p.Config = m.Files["vmlinuz"].SHA256, readKconfig(img.Config)
+	p.SHA256 = m.Files["vmlinuz"].SHA256
 	img.Provenance = p
+	if err := img.describeConfig(env.Cache); err != nil {
+		return nil, err
+	}
 	return img, addVmlinux(ctx, env, img)
 }

@@ -15,7 +15,15 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(buildSource{}) }
+func init() {
+	register(buildSource{})
+	declareKind(entryKind("build", func(pin *Pin) []string {
+		if pin.Build == nil {
+			return nil
+		}
+		return []string{pin.Build.Recipe}
+	}))
+}
 
 // buildSource builds a kernel from source: a tree, a configuration on top of
 // allnoconfig, and patches. A further set of patches on the same source and
@@ -207,7 +215,14 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 	if len(c.Patches) > 0 {
 		details["patches"] = strings.Join(c.Patches, " ")
 	}
-	return buildImage(ctx, env, dir, details, src.version)
+	img, err := buildImage(ctx, env, dir, details, src.version)
+	if err != nil {
+		return nil, err
+	}
+	for _, patch := range p.patches {
+		img.Provenance.Patches = append(img.Provenance.Patches, patch.size())
+	}
+	return img, nil
 }
 
 // sameAs says in what way a build would be another one than that of a lock.
@@ -255,15 +270,17 @@ func buildImage(ctx context.Context, env Env, dir string, details map[string]str
 	}
 	vmlinuz, config := filepath.Join(dir, builtImage), filepath.Join(dir, builtConfig)
 	sum := m.Files[builtImage].SHA256
-	details["config_sha256"] = m.Files[builtConfig].SHA256
 	if ccache, err := os.ReadFile(filepath.Join(dir, builtCcache)); err == nil {
 		details["ccache"] = string(ccache)
 	}
 	img := &Image{
 		Vmlinuz: vmlinuz, Config: config, Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "build", Version: version, Arch: "amd64", SHA256: sum, Config: readKconfig(config), Details: details,
+			Source: "build", Version: version, Arch: "amd64", SHA256: sum, Details: details,
 		},
+	}
+	if err := img.describeConfig(env.Cache); err != nil {
+		return nil, err
 	}
 	if err := addVmlinux(ctx, env, img); err != nil {
 		return nil, err

@@ -43,6 +43,14 @@ func compilerVersion(ctx context.Context, cc string) (string, error) {
 // maxCcache bounds what ccache keeps, as it writes sizes.
 const maxCcache = "2G"
 
+// ccacheKind has what ccache keeps: all builds share its only item.
+const (
+	ccacheKind = "ccache"
+	ccacheKey  = "shared"
+)
+
+func init() { declareKind(cacheKind{name: ccacheKind}) }
+
 // useCcache puts ccache in front of the compilers, where it is installed, and
 // returns what it calls itself and the variables that a build needs for that.
 // It stands in the compiler's place in PATH, so that make's command lines are
@@ -60,10 +68,23 @@ func useCcache(ctx context.Context, c *Cache, compilers ...string) (version stri
 		return "", nil, fmt.Errorf("ask ccache for its version: %w", err)
 	}
 	version, _, _ = strings.Cut(string(out), "\n")
-	bin := filepath.Join(c.Dir(), "ccache", "bin")
+	if c.named != nil {
+		return version, nil, nil
+	}
+	unlock, err := c.Lock(ctx, ccacheKind+"-"+ccacheKey)
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	dir := c.path(ccacheKind, ccacheKey)
+	bin := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", nil, err
 	}
+	if !c.keep(dir, true) {
+		return "", nil, errors.New("the directory of ccache was removed while it was used")
+	}
+	touch(dir)
 	for _, name := range compilers {
 		link := filepath.Join(bin, name)
 		if to, err := os.Readlink(link); err == nil && to == program {
@@ -72,12 +93,12 @@ func useCcache(ctx context.Context, c *Cache, compilers ...string) (version stri
 		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", nil, err
 		}
-		if err := os.Symlink(program, link); err != nil && !errors.Is(err, fs.ErrExist) { // another build was faster
+		if err := os.Symlink(program, link); err != nil {
 			return "", nil, err
 		}
 	}
 	return version, []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"),
-		"CCACHE_DIR=" + filepath.Join(c.Dir(), "ccache", "objects"), "CCACHE_MAXSIZE=" + maxCcache,
+		"CCACHE_DIR=" + filepath.Join(dir, "objects"), "CCACHE_MAXSIZE=" + maxCcache,
 	}, nil
 }

@@ -23,6 +23,26 @@ type gitOrigin struct {
 	Rev  string `yaml:"rev" kqual:"required"` // a tag, a branch, a commit
 }
 
+// gitKind has copies of repositories, by the hash of their URL.
+const gitKind = "git"
+
+// gitHead is the file that a repository has from its first moment on; its time
+// tells of the last use.
+const gitHead = "HEAD"
+
+func init() {
+	declareKind(cacheKind{name: gitKind, mark: gitHead, damaged: damagedRepository})
+}
+
+// damagedRepository lets git hash all objects of a repository.
+func damagedRepository(ctx context.Context, path string) (string, error) {
+	_, err := git(ctx, path, "fsck", "--full", "--no-dangling", "--no-progress")
+	if err != nil && ctx.Err() == nil {
+		return oneLine(err), nil
+	}
+	return "", err
+}
+
 var (
 	gitURL    = regexp.MustCompile(`^(https?|git|ssh|file)://.`) // no others: ext:: runs a program
 	gitRev    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./~^+-]*$`)
@@ -98,39 +118,43 @@ func resolveRev(ctx context.Context, repo, rev string) (string, error) {
 // the last copy has to do where the server cannot be reached.
 func (g gitOrigin) mirror(ctx context.Context, env Env) (repo, rev string, err error) {
 	key := hashStrings(g.URL)
-	unlock, err := env.Cache.Lock(ctx, "git-"+key)
+	repo = env.Cache.path(gitKind, key)
+	if env.Cache.note(gitKind, key); env.Cache.named != nil {
+		rev, err := g.lastCopy(ctx, repo)
+		return repo, rev, err
+	}
+	unlock, err := env.Cache.Lock(ctx, gitKind+"-"+key)
 	if err != nil {
 		return "", "", err
 	}
 	defer unlock()
-	repo = filepath.Join(env.Cache.Dir(), "git", key)
-	if _, err := os.Stat(filepath.Join(repo, "HEAD")); err != nil {
-		if err := os.MkdirAll(repo, 0o755); err != nil {
-			return "", "", err
-		}
+	if err := os.MkdirAll(repo, 0o755); err != nil {
+		return "", "", err
+	}
+	if !env.Cache.keep(repo, true) {
+		return "", "", fmt.Errorf("the copy of %s was removed while it was used", bareURL(g.URL))
+	}
+	if _, err := os.Stat(filepath.Join(repo, gitHead)); err != nil {
 		if _, err := git(ctx, repo, "init", "--quiet", "--bare"); err != nil {
 			return "", "", err
 		}
 	}
+	touch(filepath.Join(repo, gitHead))
 	if gitCommit.MatchString(g.Rev) {
 		if _, err := resolveRev(ctx, repo, g.Rev); err == nil {
 			return repo, g.Rev, nil
 		}
 	}
 	if env.Cache.Offline {
-		for _, rev := range []string{"refs/kqual/" + hashStrings(g.Rev), g.Rev} {
-			if _, err := resolveRev(ctx, repo, rev); err == nil {
-				return repo, rev, nil
-			}
-		}
-		return "", "", notInCache(g.Rev + " of " + bareURL(g.URL))
+		rev, err := g.lastCopy(ctx, repo)
+		return repo, rev, err
 	}
 	step := Event{Kernel: env.Kernel, Step: "fetch " + g.Rev + " of " + bareURL(g.URL)}
 	env.Progress(step)
 	defer func() { step.End = true; env.Progress(step) }()
 	// One commit is 200 MB of Linux, all of them are several GB. What is neither
 	// a tag nor a branch (v5.16~2) can be found among all of them only.
-	kept := "refs/kqual/" + hashStrings(g.Rev)
+	kept := g.ref()
 	_, err = git(ctx, repo, "fetch", "--quiet", "--no-tags", "--depth=1", "--", g.URL, "+"+g.Rev+":"+kept)
 	if err == nil {
 		return repo, kept, nil
@@ -146,16 +170,27 @@ func (g gitOrigin) mirror(ctx context.Context, env Env) (repo, rev string, err e
 	case ctx.Err() != nil:
 		return "", "", ctx.Err()
 	}
-	for _, rev := range []string{kept, g.Rev} {
-		if _, rerr := resolveRev(ctx, repo, rev); rerr == nil {
-			env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf("use the copy of %s: %v", g.Rev, oneLine(aerr))})
-			return repo, rev, nil
-		}
+	if rev, rerr := g.lastCopy(ctx, repo); rerr == nil {
+		env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf("use the copy of %s: %v", g.Rev, oneLine(aerr))})
+		return repo, rev, nil
 	}
 	return "", "", &matrix.Failure{
 		Side: matrix.SideKernel, Reason: fmt.Sprintf("fetch %s of %s: %s", g.Rev, bareURL(g.URL), oneLine(errors.Join(aerr))),
 		Hint: "correct url: in the matrix, or check the network; a repository on this machine is named with path:",
 	}
+}
+
+// ref is what the copy of a revision is called in the cache's repository.
+func (g gitOrigin) ref() string { return "refs/kqual/" + hashStrings(g.Rev) }
+
+// lastCopy is what to call the revision in a repository of the cache as it is.
+func (g gitOrigin) lastCopy(ctx context.Context, repo string) (rev string, err error) {
+	for _, rev := range []string{g.ref(), g.Rev} {
+		if _, err := resolveRev(ctx, repo, rev); err == nil {
+			return rev, nil
+		}
+	}
+	return "", notInCache(g.Rev + " of " + bareURL(g.URL))
 }
 
 // git runs git in a repository and returns what it prints. It asks nobody for a

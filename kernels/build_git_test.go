@@ -161,7 +161,7 @@ func TestCcacheHelpsASecondTree(t *testing.T) {
 	b := newBuilder(t, files)
 	hits := func() string {
 		cmd := exec.Command("ccache", "--print-stats")
-		cmd.Env = append(os.Environ(), "CCACHE_DIR="+filepath.Join(b.Cache.Dir(), "ccache", "objects"))
+		cmd.Env = append(os.Environ(), "CCACHE_DIR="+filepath.Join(b.Cache.Dir(), ccacheKind, ccacheKey, "objects"))
 		out, err := cmd.Output()
 		must(t, err)
 		for line := range strings.Lines(string(out)) {

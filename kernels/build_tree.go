@@ -23,6 +23,10 @@ const (
 	treeReady = "ready"
 )
 
+func init() {
+	declareKind(cacheKind{name: treeKind, mark: treeReady})
+}
+
 // tree is a kernel source tree in the cache that is built in. It stays between
 // builds, so that only what a patch touches is compiled again.
 type tree struct {

@@ -98,6 +98,9 @@ func ignoreMissing(err error) error {
 // directory, which then becomes the entry; on failure nothing is left behind.
 // Makers of the same entry wait for each other, in this process and others.
 func (c *Cache) Entry(ctx context.Context, kind, key string, fill func(tmp string) error) (string, error) {
+	if _, declared := cacheKinds[kind]; !declared {
+		return "", fmt.Errorf("cache kind %s is not declared", kind)
+	}
 	dir := c.path(kind, key)
 	if c.named != nil {
 		if c.note(kind, key); !intact(dir) {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -31,6 +30,8 @@ type Pruned struct {
 	Entry string    `json:"entry"` // KIND/KEY
 	Bytes int64     `json:"bytes"` // on the disk
 	Used  time.Time `json:"used"`  // last
+
+	item item
 }
 
 // PruneResult says what a prune did.
@@ -83,41 +84,26 @@ func (c *Cache) Prune(ctx context.Context, o PruneOptions) (PruneResult, error) 
 	return r, nil
 }
 
-// prunable lists what can be made or got again: entries, trees that kernels are
-// built in, and copies of files that change. Anything else in the cache's
-// directory is left alone.
+// prunable lists what can be made or got again, which is every item.
 func (c *Cache) prunable() ([]Pruned, error) {
+	items, err := c.items()
+	if err != nil {
+		return nil, err
+	}
 	var list []Pruned
-	root := os.DirFS(c.dir) // the cache's own path may hold a [
-	for _, kind := range []struct{ pattern, mark string }{
-		{"*/*/" + manifestName, manifestName}, {treeKind + "/*", treeReady}, {keptKind + "/*.json", ""},
-	} {
-		found, err := fs.Glob(root, kind.pattern)
+	for _, i := range items {
+		info, err := i.use()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
-		for _, path := range found {
-			entry := strings.TrimSuffix(path, "/"+manifestName)
-			if strings.HasPrefix(entry, "tmp/") {
-				continue // half-made
-			}
-			full := filepath.Join(c.dir, entry)
-			info, err := os.Stat(filepath.Join(full, kind.mark))
-			if errors.Is(err, fs.ErrNotExist) {
-				info, err = os.Stat(full) // a tree that is half-made or in use
-			}
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // gone meanwhile
-			}
-			if err != nil {
-				return nil, err
-			}
-			size, err := diskSize(full)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, Pruned{Entry: strings.TrimSuffix(entry, ".json"), Bytes: size, Used: info.ModTime()})
+		size, err := diskSize(i.path)
+		if err != nil {
+			return nil, err
 		}
+		list = append(list, Pruned{Entry: i.String(), Bytes: size, Used: info.ModTime(), item: i})
 	}
 	return list, nil
 }
@@ -144,29 +130,24 @@ func diskSize(path string) (int64, error) {
 // drop removes an entry unless somebody makes or uses it, or has used it since
 // p was listed. It says whether the entry went.
 func (c *Cache) drop(p Pruned, dryRun bool) (bool, error) {
-	kind, key, _ := strings.Cut(p.Entry, "/")
-	unlock, ok, err := c.tryLock(kind + "-" + key)
+	unlock, ok, err := c.tryLock(p.item.kind.name + "-" + p.item.key)
 	if !ok || err != nil {
 		return false, err
 	}
 	defer unlock()
-	path := c.path(kind, key)
-	if kind == keptKind {
+	path := p.item.path
+	if p.item.kind.extension != "" {
 		if dryRun {
 			return true, nil
 		}
-		return true, ignoreMissing(os.Remove(path + ".json"))
+		return true, ignoreMissing(os.Remove(path))
 	}
 	use := lockDir(path)
 	if ok, err := use.TryLock(); !ok || err != nil {
 		return false, ignoreMissing(err)
 	}
 	defer func() { _ = use.Unlock() }()
-	mark := manifestName
-	if kind == treeKind {
-		mark = treeReady
-	}
-	if info, err := os.Stat(filepath.Join(path, mark)); err == nil && info.ModTime().After(p.Used) {
+	if info, err := p.item.use(); err == nil && info.ModTime().After(p.Used) {
 		return false, nil
 	}
 	if dryRun {
@@ -231,21 +212,13 @@ func (c *Cache) name(ctx context.Context, env Env, k matrix.Kernel) bool {
 			return false
 		}
 	}
-	key := []string{unpackFormat}
-	for _, f := range pin.Files {
-		c.note("download", f.SHA256)
-		c.note("url", hashStrings(unpackFormat, blob{URL: f.URL}.base(), f.SHA256))
-		key = append(key, f.SHA256)
-	}
-	c.note("debian", hashStrings(key...))
-	c.note("deb", hashStrings(key...))
-	c.note("rpm", hashStrings(key...))
-	c.note("oci", hashStrings(unpackFormat, pin.Digest))
-	if pin.Build != nil {
-		c.note("build", pin.Build.Recipe)
-	}
-	if pin.Image != "" {
-		c.note("vmlinux", pin.Image)
+	for _, kind := range cacheKinds {
+		if kind.keys == nil {
+			continue
+		}
+		for _, key := range kind.keys(pin) {
+			c.note(kind.name, key)
+		}
 	}
 	// The rest is what a fetch would look at, so far as the matrix still says.
 	env.Pin = pin

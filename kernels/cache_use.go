@@ -19,36 +19,49 @@ type holds struct {
 
 // hold marks the entry in dir as in use, from now on until this process ends,
 // and as used now. It says whether the entry is there and intact: what is held
-// and intact, nobody prunes. Who has the entry's own lock may wait: nobody
-// prunes it then, but a sweep may have a lock for a moment on what has just been
-// renamed.
+// and intact, nobody prunes.
 func (c *Cache) hold(dir string, wait bool) bool {
-	c.inUse.mu.Lock()
-	defer c.inUse.mu.Unlock()
-	if f, ok := c.inUse.dirs[dir]; !ok || !isAt(f, dir) {
-		f, err := os.Open(dir)
-		if err != nil {
-			return false
-		}
-		// A busy one is being pruned.
-		if lockShared(f, wait) != nil || !isAt(f, dir) {
-			f.Close()
-			return false
-		}
-		if c.inUse.dirs == nil {
-			c.inUse.dirs = map[string]*os.File{}
-		}
-		if old, ok := c.inUse.dirs[dir]; ok {
-			old.Close()
-		}
-		c.inUse.dirs[dir] = f
-	}
-	if !intact(dir) {
+	if !c.keep(dir, wait) || !intact(dir) {
 		return false
 	}
-	now := time.Now()
-	_ = os.Chtimes(filepath.Join(dir, manifestName), now, now) // a cache that is read only is used all the same
+	touch(filepath.Join(dir, manifestName))
 	return true
+}
+
+// keep holds an item's directory, and says whether it is there: until this
+// process ends nobody prunes it. Who has the item's own lock may wait: nobody
+// prunes it then, but a sweep may have a lock for a moment on what has just been
+// renamed.
+func (c *Cache) keep(dir string, wait bool) bool {
+	c.inUse.mu.Lock()
+	defer c.inUse.mu.Unlock()
+	if f, ok := c.inUse.dirs[dir]; ok && isAt(f, dir) {
+		return true
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	// A busy one is being pruned.
+	if lockShared(f, wait) != nil || !isAt(f, dir) {
+		f.Close()
+		return false
+	}
+	if c.inUse.dirs == nil {
+		c.inUse.dirs = map[string]*os.File{}
+	}
+	if old, ok := c.inUse.dirs[dir]; ok {
+		old.Close()
+	}
+	c.inUse.dirs[dir] = f
+	return true
+}
+
+// touch says that what a file marks is used now; a cache that is read only is
+// used all the same.
+func touch(mark string) {
+	now := time.Now()
+	_ = os.Chtimes(mark, now, now)
 }
 
 func lockShared(f *os.File, wait bool) error {

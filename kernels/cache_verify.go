@@ -16,34 +16,43 @@ type Damage struct {
 	What  string // for people
 }
 
-// Verify hashes every file of every entry, read only. It returns how many
-// entries it found and what is wrong with them.
-func (c *Cache) Verify(ctx context.Context) (entries int, damage []Damage, err error) {
-	manifests, err := fs.Glob(os.DirFS(c.dir), "*/*/"+manifestName) // the cache's own path may hold a [
-	if err != nil {
-		return 0, nil, err
-	}
-	for _, path := range manifests {
-		dir := filepath.Join(c.dir, filepath.Dir(path))
-		kind := filepath.Base(filepath.Dir(dir))
-		if kind == "tmp" {
-			continue // half-made
-		}
-		entries++
-		entry := kind + "/" + filepath.Base(dir)
-		what, err := damaged(ctx, dir)
-		switch {
-		case err != nil:
-			return entries, damage, fmt.Errorf("verify %s: %w", entry, err)
-		case what != "":
-			damage = append(damage, Damage{entry, what})
-		}
-	}
-	return entries, damage, nil
+// Verified is what Verify found.
+type Verified struct {
+	Checked int            // items that were looked at
+	Damage  []Damage       // what is wrong with some of them
+	Unknown map[string]int // items of which nothing tells, by kind
 }
 
-// damaged says what is wrong with the entry in dir, or "".
-func damaged(ctx context.Context, dir string) (string, error) {
+// Verify looks at everything in the cache, read only: it hashes every file of
+// every entry, and asks the other kinds what can be told of them.
+func (c *Cache) Verify(ctx context.Context) (Verified, error) {
+	v := Verified{Unknown: map[string]int{}}
+	items, err := c.items()
+	if err != nil {
+		return v, err
+	}
+	for _, i := range items {
+		if i.kind.damaged == nil {
+			v.Unknown[i.kind.name]++
+			continue
+		}
+		v.Checked++
+		what, err := i.kind.damaged(ctx, i.path)
+		if err == nil && what != "" {
+			if _, gone := os.Stat(i.path); errors.Is(gone, fs.ErrNotExist) {
+				continue // dropped meanwhile
+			}
+			v.Damage = append(v.Damage, Damage{i.String(), what})
+		}
+		if err != nil {
+			return v, fmt.Errorf("verify %s: %w", i, err)
+		}
+	}
+	return v, nil
+}
+
+// damagedEntry says what is wrong with the entry in dir, or "".
+func damagedEntry(ctx context.Context, dir string) (string, error) {
 	m, err := readManifest(dir)
 	if err != nil {
 		return "its manifest cannot be read: " + err.Error(), nil
@@ -60,9 +69,6 @@ func damaged(ctx context.Context, dir string) (string, error) {
 		got, err := HashFile(filepath.Join(dir, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-				return "", nil // dropped meanwhile
-			}
 			return name + " is missing", nil
 		case err != nil:
 			return "", err

@@ -15,8 +15,8 @@ func TestVerifyOfTheCacheFindsAlteredAndMissingFiles(t *testing.T) {
 	must(t, err)
 	missing, err := c.Entry(t.Context(), "kind", "missing", fill)
 	must(t, err)
-	if n, damage, err := c.Verify(t.Context()); n != 3 || len(damage) != 0 || err != nil {
-		t.Fatalf("%d entries, %v, %v", n, damage, err)
+	if v, err := c.Verify(t.Context()); v.Checked != 3 || len(v.Damage) != 0 || err != nil {
+		t.Fatalf("%+v, %v", v, err)
 	}
 	m, err := readManifest(good)
 	must(t, err)
@@ -24,10 +24,10 @@ func TestVerifyOfTheCacheFindsAlteredAndMissingFiles(t *testing.T) {
 		alterUnseen(t, filepath.Join(altered, name))
 		must(t, os.Remove(filepath.Join(missing, name)))
 	}
-	n, damage, err := c.Verify(t.Context())
+	v, err := c.Verify(t.Context())
 	must(t, err)
-	if n != 3 || len(damage) != 2 || damage[0].Entry != "kind/altered" || !strings.Contains(damage[0].What, "was altered") ||
-		damage[1].Entry != "kind/missing" || !strings.Contains(damage[1].What, "is missing") {
-		t.Errorf("%d entries, %+v", n, damage)
+	if v.Checked != 3 || len(v.Damage) != 2 || v.Damage[0].Entry != "kind/altered" || !strings.Contains(v.Damage[0].What, "was altered") ||
+		v.Damage[1].Entry != "kind/missing" || !strings.Contains(v.Damage[1].What, "is missing") {
+		t.Errorf("%+v", v)
 	}
 }

@@ -8,10 +8,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-
-	"pault.ag/go/debian/deb"
 
 	"kqual/matrix"
 )
@@ -32,25 +31,22 @@ func ExtractDeb(debPath string, filter func(name string) bool, dst string) error
 		return err
 	}
 	defer f.Close()
-	if err := checkAr(f); err != nil {
+	data, err := debData(f)
+	if err != nil {
 		return badPackage(fmt.Sprintf("no Debian package: %v", err))
 	}
-	pkg, err := deb.Load(f, filepath.Base(debPath))
+	plain, done, err := decompressed(data)
 	if err != nil {
-		return fmt.Errorf("open package: %w", err)
+		return err
 	}
-	defer pkg.Close()
-	return extractMembers(pkg.Data, filter, dst)
+	defer done()
+	return extractTar(plain, filter, dst)
 }
 
-// extractTar is ExtractDeb for a bare tar stream.
+// extractTar is ExtractDeb for a bare tar stream. It bounds what is read as well
+// as what is written: a bomb may hide in a member that nobody wants.
 func extractTar(r io.Reader, filter func(name string) bool, dst string) error {
-	return extractMembers(tar.NewReader(r), filter, dst)
-}
-
-// extractMembers bounds what is read as well as what is written: a bomb may
-// hide in a member that nobody wants.
-func extractMembers(archive *tar.Reader, filter func(name string) bool, dst string) error {
+	archive := tar.NewReader(r)
 	var total int64
 	for {
 		h, err := archive.Next()
@@ -80,30 +76,42 @@ func badPackage(why string) error {
 	return &matrix.Failure{Side: matrix.SideKernel, Reason: why, Hint: "name another package or version in the matrix"}
 }
 
-// checkAr walks through the members of an ar file. The package reader trusts
-// their sizes: one below zero would keep it going in circles.
-func checkAr(f *os.File) error {
+// debData is the member of a package that has its files: data.tar, bare or packed
+// with gzip, xz or zstd (deb(5)). The package's control file is not read: what it
+// says nobody needs here, and nothing bounds it.
+func debData(f *os.File) (io.Reader, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	const magic, headerSize = "!<arch>\n", 60
 	head := make([]byte, len(magic))
 	if _, err := f.ReadAt(head, 0); err != nil || string(head) != magic {
-		return errors.New("it is no ar archive")
+		return nil, errors.New("it is no ar archive")
 	}
+	var data *io.SectionReader
 	header := make([]byte, headerSize)
 	for at := int64(len(magic)); at+1 < info.Size(); {
 		if _, err := f.ReadAt(header, at); err != nil {
-			return errors.New("it is cut off")
+			return nil, errors.New("it is cut off")
 		}
 		size, err := strconv.ParseInt(strings.TrimSpace(string(header[48:58])), 10, 64)
 		if err != nil || size < 0 || size > info.Size()-at-headerSize {
-			return fmt.Errorf("the member at byte %d has a wrong size", at)
+			return nil, fmt.Errorf("the member at byte %d has a wrong size", at)
+		}
+		switch name := strings.TrimRight(string(header[:16]), " /"); {
+		case !strings.HasPrefix(name, "data.tar"):
+		case !slices.Contains([]string{"", ".gz", ".xz", ".zst"}, strings.TrimPrefix(name, "data.tar")):
+			return nil, fmt.Errorf("%s is packed with something else than gzip, xz or zstd", name)
+		case data == nil:
+			data = io.NewSectionReader(f, at+headerSize, size)
 		}
 		at += headerSize + size + size%2
 	}
-	return nil
+	if data == nil {
+		return nil, errors.New("it has no data.tar")
+	}
+	return data, nil
 }
 
 func extractFile(r io.Reader, size int64, dst string) error {

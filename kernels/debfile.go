@@ -8,7 +8,10 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(debSource{}) }
+func init() {
+	register(debSource{})
+	declareKind(entryKind("deb", (*Pin).unpacked))
+}
 
 // debSource takes a kernel out of .deb files that no archive lists: a vendor's
 // kernel, a mainline build.

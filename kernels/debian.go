@@ -14,7 +14,10 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(debianSource{}) }
+func init() {
+	register(debianSource{})
+	declareKind(entryKind("debian", (*Pin).unpacked))
+}
 
 // oldReleases is the archive that suites move to after the end of their
 // support, with the layout of every mirror. KQUAL_DEBIAN_ARCHIVE overrides it.

@@ -40,6 +40,11 @@ var kernelPackages = []byte("Package: linux-")
 // or parsePackages changes.
 const indexFormat = "2-"
 
+// indexKind has the kernels of package indexes, by the sha256 of the index.
+const indexKind = "index"
+
+func init() { declareKind(entryKind(indexKind, nil)) }
+
 // maxIndex bounds an unpacked package index, in bytes; they have about 50 MB.
 const maxIndex = 1 << 30
 
@@ -56,7 +61,7 @@ func fetchPackages(ctx context.Context, env Env, r *release, suite, index string
 		}
 	}
 	const kept = "linux.json"
-	dir, err := env.Cache.Entry(ctx, "index", indexFormat+file.sha256, func(tmp string) error {
+	dir, err := env.Cache.Entry(ctx, indexKind, indexFormat+file.sha256, func(tmp string) error {
 		req := Request{SHA256: file.sha256, Size: file.size, Step: "download index of " + suite}
 		path := filepath.Join(tmp, "Packages")
 		if err := fetchIndex(ctx, env, r, suite, name, req, path); err != nil {

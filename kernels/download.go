@@ -70,6 +70,11 @@ var httpClient = &http.Client{Transport: &http.Transport{
 	DisableCompression:    true,
 }}
 
+// downloadKind has what was downloaded, by its sha256.
+const downloadKind = "download"
+
+func init() { declareKind(entryKind(downloadKind, (*Pin).sums)) }
+
 // downloadName is the file in the cache entry of a download.
 const downloadName = "file"
 
@@ -80,7 +85,7 @@ func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, err
 	if !hexSHA256.MatchString(req.SHA256) {
 		return "", fmt.Errorf("get %s: %q is no sha256", shownURL(req.URL), req.SHA256)
 	}
-	dir, err := c.Entry(ctx, "download", req.SHA256, func(tmp string) error {
+	dir, err := c.Entry(ctx, downloadKind, req.SHA256, func(tmp string) error {
 		_, err := transferTo(ctx, env, req, filepath.Join(tmp, downloadName))
 		return err
 	})
@@ -93,7 +98,7 @@ func (c *Cache) Download(ctx context.Context, env Env, req Request) (string, err
 // downloadSize is the size of a file that was downloaded, in bytes; 0 where the
 // cache does not have it.
 func (c *Cache) downloadSize(sha256 string) int64 {
-	m, err := readManifest(c.path("download", sha256))
+	m, err := readManifest(c.path(downloadKind, sha256))
 	if err != nil {
 		return 0
 	}
@@ -112,7 +117,7 @@ func (c *Cache) downloadUnverified(ctx context.Context, env Env, req Request) (s
 	if sum, err = transferTo(ctx, env, req, file); err != nil {
 		return "", err
 	}
-	_, err = c.Entry(ctx, "download", sum, func(dst string) error { return os.Rename(file, filepath.Join(dst, downloadName)) })
+	_, err = c.Entry(ctx, downloadKind, sum, func(dst string) error { return os.Rename(file, filepath.Join(dst, downloadName)) })
 	return sum, err
 }
 

@@ -211,34 +211,27 @@ type tarFile struct {
 
 // fakeDeb is a .deb whose data.tar holds files.
 func fakeDeb(files ...tarFile) []byte {
+	control := gzipped(tarOf(tarFile{name: "./control", body: []byte("Package: fake\nVersion: 1\nArchitecture: amd64\n")}))
+	return debOf(member{"debian-binary", []byte("2.0\n")}, member{"control.tar.gz", control}, member{"data.tar.gz", gzipped(tarOf(files...))})
+}
+
+// member is one of an ar archive.
+type member struct {
+	name string
+	data []byte
+}
+
+// debOf is an ar archive.
+func debOf(members ...member) []byte {
 	var deb bytes.Buffer
 	deb.WriteString("!<arch>\n")
-	member := func(name string, data []byte) {
-		fmt.Fprintf(&deb, "%-16s%-12d%-6d%-6d%-8s%-10d`\n", name, 0, 0, 0, "100644", len(data))
-		deb.Write(data)
-		if len(data)%2 == 1 {
+	for _, m := range members {
+		fmt.Fprintf(&deb, "%-16s%-12d%-6d%-6d%-8s%-10d`\n", m.name, 0, 0, 0, "100644", len(m.data))
+		deb.Write(m.data)
+		if len(m.data)%2 == 1 {
 			deb.WriteByte('\n')
 		}
 	}
-	pack := func(files []tarFile) []byte {
-		var buf bytes.Buffer
-		w := tar.NewWriter(&buf)
-		for _, f := range files {
-			h := &tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.body)), Typeflag: tar.TypeReg, Linkname: f.link}
-			if f.kind != 0 {
-				h.Typeflag = f.kind
-			}
-			if err := w.WriteHeader(h); err != nil {
-				panic(err)
-			}
-			w.Write(f.body)
-		}
-		w.Close()
-		return gzipped(buf.Bytes())
-	}
-	member("debian-binary", []byte("2.0\n"))
-	member("control.tar.gz", pack([]tarFile{{name: "./control", body: []byte("Package: fake\nVersion: 1\nArchitecture: amd64\n")}}))
-	member("data.tar.gz", pack(files))
 	return deb.Bytes()
 }
 

@@ -77,9 +77,12 @@ func (fileSource) Fetch(ctx context.Context, env Env, config any) (*Image, error
 		Vmlinuz: vmlinuz, Modules: modules, Config: kconfig,
 		Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "file", Arch: "amd64", SHA256: sum, Config: readKconfig(kconfig),
+			Source: "file", Arch: "amd64", SHA256: sum,
 			Details: map[string]string{"path": vmlinuz},
 		},
+	}
+	if err := img.describeConfig(env.Cache); err != nil {
+		return nil, err
 	}
 	return img, addVmlinux(ctx, env, img)
 }
@@ -105,6 +108,13 @@ func userPath(key, path string, dir bool) (string, error) {
 	return filepath.Abs(path)
 }
 
+// vmlinuxKind has uncompressed kernels, by the sha256 of the compressed one.
+const vmlinuxKind = "vmlinux"
+
+func init() {
+	declareKind(entryKind(vmlinuxKind, func(pin *Pin) []string { return []string{pin.Image} }))
+}
+
 // addVmlinux puts the uncompressed kernel of img into the cache, keyed by the
 // image's hash, and fills in the release and the version that the image
 // carries. Where there is no such kernel the compressed one boots.
@@ -123,7 +133,7 @@ func addVmlinux(ctx context.Context, env Env, img *Image) error {
 	if img.Provenance.Version == "" {
 		img.Provenance.Version = h.release
 	}
-	dir, err := env.Cache.Entry(ctx, "vmlinux", img.Provenance.SHA256, func(tmp string) error {
+	dir, err := env.Cache.Entry(ctx, vmlinuxKind, img.Provenance.SHA256, func(tmp string) error {
 		_, err := extractVmlinux(img.Vmlinuz, filepath.Join(tmp, "vmlinux"))
 		if errors.Is(err, errNoPVH) {
 			return nil // remembered: the entry stays empty

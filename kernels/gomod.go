@@ -18,7 +18,10 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(gomodSource{}) }
+func init() {
+	register(gomodSource{})
+	declareKind(entryKind("gomod", nil))
+}
 
 // gomodSource takes a kernel that is published as a Go module. The go command
 // downloads it as it downloads any module: through the proxy, verified by the

@@ -3,6 +3,7 @@ package kernels
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -33,4 +34,32 @@ func readKconfig(path string) map[string]string {
 		}
 	}
 	return options
+}
+
+// Keys in Provenance.Details about a kernel's .config, where it has one.
+const (
+	detailConfigSum  = "config_sha256"
+	detailConfigFile = "config_file" // below the cache's directory, or a path on this machine
+)
+
+// describeConfig puts into the provenance which options the kernel has that
+// matter, the hash of its whole .config, and where that is kept.
+func (img *Image) describeConfig(c *Cache) error {
+	if img.Config == "" {
+		return nil
+	}
+	sum, err := HashFile(img.Config)
+	if err != nil {
+		return err
+	}
+	kept := img.Config
+	if rel, err := filepath.Rel(c.Dir(), kept); err == nil && filepath.IsLocal(rel) {
+		kept = rel
+	}
+	p := &img.Provenance
+	if p.Details == nil {
+		p.Details = map[string]string{}
+	}
+	p.Config, p.Details[detailConfigSum], p.Details[detailConfigFile] = readKconfig(img.Config), sum, kept
+	return nil
 }

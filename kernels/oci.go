@@ -20,7 +20,10 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(ociSource{}) }
+func init() {
+	register(ociSource{})
+	declareKind(entryKind("oci", func(pin *Pin) []string { return []string{hashStrings(unpackFormat, pin.Digest)} }))
+}
 
 // ociSource takes a kernel out of a container image: vmlinuz under /boot, in
 // /lib/modules/RELEASE or at the root, modules under /lib/modules.

@@ -16,16 +16,19 @@ type packageFiles struct {
 }
 
 func (c packageFiles) cost() string {
-	n := 0
+	n, cost := 0, "no download"
 	for _, b := range c.Packages {
 		if b.URL != "" {
 			n++
 		}
 	}
-	if n == 0 {
-		return "no download"
+	if n > 0 {
+		cost = fmt.Sprintf("download %d packages", n)
 	}
-	return fmt.Sprintf("download %d packages", n)
+	if unverified(c.Packages...) != nil {
+		cost += ", " + matrix.DetailUnverified
+	}
+	return cost
 }
 
 // fetch is Fetch for the source of that name, which takes files out of a

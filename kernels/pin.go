@@ -33,6 +33,20 @@ type PinnedFile struct {
 	SHA256  string `yaml:"sha256" kqual:"required"`
 }
 
+// sums are the sha256 of the files.
+func (p *Pin) sums() []string {
+	out := make([]string, len(p.Files))
+	for i, f := range p.Files {
+		out[i] = f.SHA256
+	}
+	return out
+}
+
+// unpacked is the key of what was unpacked from all of the files.
+func (p *Pin) unpacked() []string {
+	return []string{hashStrings(append([]string{unpackFormat}, p.sums()...)...)}
+}
+
 // PinnedBuild is what decides the outcome of a build.
 type PinnedBuild struct {
 	Recipe   string `yaml:"recipe_sha256" kqual:"required"` // of all the others, config fragments and patches
@@ -65,7 +79,7 @@ func FetchPinned(ctx context.Context, env Env, k matrix.Kernel, pin *Pin) (*Imag
 	p := img.Provenance
 	pin.Version, pin.Image, pin.Sum = p.Version, p.SHA256, p.Details["sum"]
 	if pin.Build != nil {
-		pin.Build.Config = p.Details["config_sha256"]
+		pin.Build.Config = p.Details[detailConfigSum]
 	}
 	for i, f := range pin.Files {
 		if f.Size == 0 {

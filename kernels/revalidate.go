@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -90,13 +91,26 @@ func (c *Cache) revalidate(ctx context.Context, env Env, url string, check func(
 // keptKind is the cache's directory for files that change.
 const keptKind = "release"
 
+// keptExtension ends the name of such a file in the cache.
+const keptExtension = ".json"
+
+func init() {
+	declareKind(cacheKind{name: keptKind, extension: keptExtension, damaged: func(_ context.Context, path string) (string, error) {
+		// The signature of what it holds is verified at every use.
+		if _, err := readKeptFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "it cannot be read: " + err.Error(), nil
+		}
+		return "", nil
+	}})
+}
+
 // keptKey names the copy of what is at url, which may carry a password.
 func keptKey(url string) string {
 	sum := sha256.Sum256([]byte(url))
 	return hex.EncodeToString(sum[:])
 }
 
-func (c *Cache) keptPath(key string) string { return filepath.Join(c.dir, keptKind, key+".json") }
+func (c *Cache) keptPath(key string) string { return filepath.Join(c.dir, keptKind, key+keptExtension) }
 
 // writeKept keeps a copy; the caller has its lock.
 func (c *Cache) writeKept(key string, k keptFile) error {
@@ -112,15 +126,26 @@ func (c *Cache) writeKept(key string, k keptFile) error {
 
 // readKept returns nil where there is no readable copy.
 func (c *Cache) readKept(key string) *keptFile {
-	data, err := os.ReadFile(c.keptPath(key))
+	k, err := readKeptFile(c.keptPath(key))
 	if err != nil {
 		return nil
 	}
-	var k keptFile
-	if json.Unmarshal(data, &k) != nil || len(k.Body) == 0 {
-		return nil
+	return k
+}
+
+func readKeptFile(path string) (*keptFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	return &k
+	var k keptFile
+	if err := json.Unmarshal(data, &k); err != nil {
+		return nil, err
+	}
+	if len(k.Body) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	return &k, nil
 }
 
 // getIfChanged gets url unless kept is still what the server has.

@@ -19,7 +19,10 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(rpmSource{}) }
+func init() {
+	register(rpmSource{})
+	declareKind(entryKind("rpm", (*Pin).unpacked))
+}
 
 // rpmSource takes a kernel out of .rpm files: kernel-core with the image and
 // the packages that its modules are spread over.

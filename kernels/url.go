@@ -12,7 +12,20 @@ import (
 	"kqual/matrix"
 )
 
-func init() { register(urlSource{}) }
+func init() {
+	register(urlSource{})
+	declareKind(entryKind("url", func(pin *Pin) []string {
+		var keys []string
+		for _, f := range pin.Files {
+			b := blob{Path: f.Path, URL: f.URL, SHA256: f.SHA256}
+			keys = append(keys, b.unpacked())
+		}
+		return keys
+	}))
+}
+
+// unpacked is the key of what was unpacked from a file: its name tells how.
+func (b blob) unpacked() string { return hashStrings(unpackFormat, b.base(), b.SHA256) }
 
 // urlSource takes a kernel from a URL: a bare image, or a tarball that holds
 // the image and its modules.
@@ -50,7 +63,7 @@ func (urlSource) Fetch(ctx context.Context, env Env, config any) (*Image, error)
 		return nil, err
 	}
 	c := files[0]
-	dir, err := env.Cache.Entry(ctx, "url", hashStrings(unpackFormat, c.base(), c.SHA256), func(tmp string) error {
+	dir, err := env.Cache.Entry(ctx, "url", c.unpacked(), func(tmp string) error {
 		path, err := c.get(ctx, env)
 		if err != nil {
 			return err

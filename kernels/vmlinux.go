@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"bufio"
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
@@ -89,15 +90,29 @@ var payloadFormats = []struct {
 		return z, err
 	}},
 	{"\x28\xb5\x2f\xfd", func(r io.Reader) (io.Reader, error) {
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(1<<30))
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
 		return z.IOReadCloser(), nil
 	}},
 	{"BZh", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
-	{"\x5d\x00\x00", func(r io.Reader) (io.Reader, error) { return lzma.NewReader(r), nil }},
+	{"\x5d\x00\x00", openLZMA},
 	{"\x02\x21\x4c\x18", func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil }},
+}
+
+// openLZMA reads the size of the dictionary first: the reader makes whatever it
+// says.
+func openLZMA(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReader(r)
+	head, err := b.Peek(5) // properties, and the size of the dictionary (u32)
+	if err != nil {
+		return nil, err
+	}
+	if size := binary.LittleEndian.Uint32(head[1:]); size > maxWindow {
+		return nil, fmt.Errorf("a dictionary of %d bytes, more than %d", size, maxWindow)
+	}
+	return lzma.NewReader(b), nil
 }
 
 // gzipPayload is gzip's place in payloadFormats.

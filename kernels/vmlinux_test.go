@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,6 +74,14 @@ func TestVmlinuxIsExtractedFromEveryCompression(t *testing.T) {
 				t.Errorf("%d bytes, want %d", len(got), len(want))
 			}
 		})
+	}
+}
+
+// The size of a dictionary is refused before anything is made for it.
+func TestVmlinuxOfALargeDictionaryIsRefused(t *testing.T) {
+	payload := withSize([]byte("\x5d\x00\x00\x00\xff\x00\x00\x00\x00\x00\x00\x00\x00"), 100)
+	if _, err := unpackPayload(payload, io.Discard); err == nil || !strings.Contains(err.Error(), "a dictionary of 4278190080 bytes") {
+		t.Errorf("error %v", err)
 	}
 }
 

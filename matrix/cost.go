@@ -79,6 +79,11 @@ func (p *Plan) Cost() Cost {
 		if say := p.cat.KernelSources[k.Kernel.Source].Cost; say != nil {
 			c.Source = say(k.Kernel.Config)
 		}
+		if p.Costs != nil {
+			c.Boots += p.Costs.Boots
+			c.Likely += time.Duration(p.Costs.Boots) * costBootTime
+			c.Upper += time.Duration(p.Costs.Boots) * costBootUpper
+		}
 		total.Kernels = append(total.Kernels, c)
 		total.Boots += c.Boots
 		total.Cells += c.Cells

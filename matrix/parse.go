@@ -172,6 +172,7 @@ type (
 		Controls    []fileRule   `yaml:"controls"`
 		Expect      []fileRule   `yaml:"expect"`
 		Waive       []fileWaiver `yaml:"waive"`
+		Costs       *fileCosts   `yaml:"costs"`
 	}
 	fileMachine struct {
 		VCPUs  at[int]      `yaml:"vcpus"`
@@ -247,6 +248,7 @@ func (p *parser) root(node *yaml.Node) {
 		s.Expect = append(s.Expect, p.rule(r, index("expect", i)))
 	}
 	p.waivers(f.Waive)
+	p.costs(f.Costs)
 }
 
 // cpuModel is what QEMU's -cpu takes: a model and features.

@@ -23,6 +23,10 @@ type Plan struct {
 	// Stray has one line per pattern of the selection that matches nothing in
 	// the matrix: a typing error, most likely, that other patterns hide.
 	Stray []string
+	// Costs is the matrix's, nil where none are measured; NoCosts says why they
+	// are left out.
+	Costs   *CostPlan
+	NoCosts string
 
 	sampling Sampling
 	expect   []Rule
@@ -66,6 +70,7 @@ func NewPlan(spec *Spec, cat Catalog, sel Selection) (*Plan, error) {
 	if len(p.Kernels) == 0 {
 		return nil, p.nothing()
 	}
+	p.planCosts(spec.Costs)
 	p.NoControl = missingControls(spec.Controls, p.Kernels)
 	return p, nil
 }

@@ -32,7 +32,16 @@ type Provenance struct {
 	Arch    string            `json:"arch,omitempty"`
 	SHA256  string            `json:"sha256,omitempty"` // of the image that boots
 	Details map[string]string `json:"details,omitempty"`
-	Config  map[string]string `json:"config,omitempty"` // kernel options that matter to the outcome
+	Config  map[string]string `json:"config,omitempty"`  // kernel options that matter to the outcome
+	Patches []Patch           `json:"patches,omitempty"` // of a build, in the order of application
+}
+
+// Patch is a patch that a kernel was built with, and its size.
+type Patch struct {
+	Name    string `json:"name"`
+	Files   int    `json:"files"`
+	Added   int    `json:"added"` // lines
+	Removed int    `json:"removed"`
 }
 
 // DetailUnverified is the key in Provenance.Details under which a source says
@@ -102,5 +111,7 @@ type KernelRun struct {
 	// Repeats are plain watches that were measured again, after a boot had ended
 	// early: what is compared with them ran in the same boot.
 	Repeats []CellRun `json:"repeats,omitempty"`
-	Error   *Failure  `json:"error,omitempty"` // why the rest of the cells has no answer
+	// Costs are the boots that measured what unlink(2) costs.
+	Costs []CostBoot `json:"costs,omitempty"`
+	Error *Failure   `json:"error,omitempty"` // why the rest of the cells has no answer
 }

@@ -21,6 +21,7 @@ type Spec struct {
 	Controls    []Rule // cells whose answer is known; see CheckControls
 	Expect      []Rule // first match wins
 	Waive       []Waiver
+	Costs       *CostPlan // nil where none are asked for
 }
 
 // Machine is the virtual machine that a kernel boots in.

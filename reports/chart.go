@@ -15,6 +15,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"kqual/matrix"
 )
 
 func init() {
@@ -127,7 +129,11 @@ func (r *Report) kernelChart(title string) *plot.Plot {
 			names = append(names, "")
 			continue
 		}
-		names = append(names, chartText(k.Kernel))
+		name := chartText(k.Kernel)
+		if k.Provenance.Unverified() != "" {
+			name += " (" + matrix.DetailUnverified + ")"
+		}
+		names = append(names, name)
 	}
 	if len(names) == 0 {
 		names = []string{"no kernel was run"}

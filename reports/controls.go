@@ -23,7 +23,7 @@ func trust(r *Report) (lines []string, bad int) {
 		}
 	}
 	lines = append(lines, c.Failed...)
-	lines = append(lines, unverified(r)...)
+	lines = append(lines, r.Unverified()...)
 	for _, m := range c.Missing {
 		lines = append(lines, "no answer from a control: "+m+"; nothing else shows what this host can see there")
 	}
@@ -34,8 +34,8 @@ func trust(r *Report) (lines []string, bad int) {
 	return lines, bad
 }
 
-// unverified has a line per kernel that nothing vouches for.
-func unverified(r *Report) []string {
+// Unverified has a line per kernel that nothing vouches for.
+func (r *Report) Unverified() []string {
 	var lines []string
 	for _, k := range r.Kernels {
 		if why := k.Provenance.Unverified(); why != "" {

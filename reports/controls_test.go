@@ -1,7 +1,6 @@
 package reports
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
@@ -10,15 +9,7 @@ import (
 
 func render(t *testing.T, format string, r *Report) string {
 	t.Helper()
-	f, err := LookupFormat(format)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := f.Render(&b, r, Options{Width: 400}); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return rendered(t, format, r, Options{Width: 400})
 }
 
 // blind is the synthetic run on a host that sees nothing stale on tmpfs.

@@ -33,7 +33,7 @@ func renderGitHub(w io.Writer, r *Report, _ Options) error {
 		}
 		p.printf("::%s %s::%s\n", level, props, githubData(text))
 	}
-	for _, line := range unverified(r) {
+	for _, line := range r.Unverified() {
 		put("warning", matrix.DetailUnverified, line, 0)
 	}
 	for _, c := range r.Cells {

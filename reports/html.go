@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -150,6 +149,10 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 	if err != nil {
 		return fmt.Errorf("encode the page's data: %w", err)
 	}
+	costs, err := r.htmlCosts()
+	if err != nil {
+		return fmt.Errorf("render the costs: %w", err)
+	}
 	class := "open"
 	switch gateWord(r) {
 	case "PASS":
@@ -166,12 +169,13 @@ func renderHTML(w io.Writer, r *Report, o Options) error {
 		Legend                        [][2]string
 		Kernels                       []htmlRow
 		How                           [][2]string
+		Costs                         template.HTML
 		CSS                           template.CSS
 		JS, Data                      template.JS
 	}{
 		Name: Printable(r.Matrix.Name), Word: gateWord(r), Why: Printable(r.shortWhy()), Class: class, Exit: r.Gate.Exit,
 		About: strings.TrimPrefix(headline(r), ": "), Unmet: printables(r.disagreements()), Waived: printables(r.waived()), Legend: g.legend(r.Sampling),
-		Kernels: r.htmlRows(), How: r.measured(), Trust: htmlTrustOf(r),
+		Kernels: r.htmlRows(), How: r.measured(), Trust: htmlTrustOf(r), Costs: costs,
 		CSS: template.CSS(htmlCSS), JS: template.JS(htmlJS), Data: template.JS(data),
 	}
 	for _, t := range findingTitles {
@@ -326,28 +330,10 @@ func (r *Report) htmlTimes() []htmlTimes {
 }
 
 func htmlKernelOf(k matrix.KernelRun, logs []string, o Options) htmlKernel {
-	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: [][2]string{}, Logs: []htmlLog{}}
-	p := k.Provenance
-	about := func(term, value string) {
-		if value != "" {
-			out.About = append(out.About, [2]string{Printable(term), Printable(value)})
-		}
-	}
-	about("source", p.Source)
-	about("version", p.Version)
-	about("architecture", p.Arch)
-	about("sha256 of the image", p.SHA256)
-	for _, key := range slices.Sorted(maps.Keys(p.Details)) {
-		about(key, p.Details[key])
-	}
-	var options []string
-	for _, key := range slices.Sorted(maps.Keys(p.Config)) {
-		options = append(options, key+"="+p.Config[key])
-	}
-	about("kernel options", strings.Join(options, " "))
+	out := htmlKernel{Name: Printable(k.Kernel), Release: Printable(release(k)), About: provenance(k.Provenance), Logs: []htmlLog{}}
 	for _, b := range k.Boots {
-		about("booted", fmt.Sprintf("%s, %s, %s %s, clock %s, first record after %s, ended: %s",
-			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.CPUModel, b.Clocksource, seconds(b.FirstRecord), b.End))
+		out.About = append(out.About, [2]string{"booted", Printable(fmt.Sprintf("%s, %s, %s %s, clock %s, first record after %s, ended: %s",
+			b.Accel, "QEMU "+b.QEMU, plural(b.CPUs, "CPU"), b.CPUModel, b.Clocksource, seconds(b.FirstRecord), b.End))})
 		out.Boot += b.FirstRecord
 	}
 	for _, path := range logs {

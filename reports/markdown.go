@@ -46,6 +46,9 @@ func renderMarkdown(w io.Writer, r *Report, o Options) error {
 	m.list("Findings", findingTexts(r))
 	m.gate("Not as expected", r, matrix.GateUnmet)
 	m.gate("Waived", r, matrix.GateWaived)
+	if err := m.costs(r); err != nil {
+		return err
+	}
 	if err := m.numbers(r); err != nil {
 		return err
 	}
@@ -244,6 +247,7 @@ func (m *markdown) evidence(r *Report) {
 			}
 			kernel = e.Kernel
 			m.printf("\n<details><summary>%s</summary>\n\n", mdTyped(Printable(kernel)))
+			m.provenance(e.kernel.Provenance)
 			var console []string
 			for _, log := range logs[kernel] {
 				console = append(console, m.log(log))

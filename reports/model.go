@@ -49,6 +49,8 @@ type Report struct {
 	Accels       []string            `json:"accels"`   // derived: accelerators that kernels ran with, sorted
 	QEMU         []string            `json:"qemu"`     // derived: QEMU versions, sorted
 	Timing       Timing              `json:"timing"`   // derived
+	// Costs compares what unlink(2) costs; derived, nil where it was not measured.
+	Costs *matrix.CostTable `json:"costs,omitempty"`
 
 	Sampling matrix.Sampling    `json:"sampling"`
 	Watches  []Watch            `json:"watches"`  // those with a cell, in the order of the matrix
@@ -56,6 +58,7 @@ type Report struct {
 	Controls []Rule             `json:"controls"` // see matrix.CheckControls
 	Expect   []Rule             `json:"expect"`
 	Waive    []matrix.Waiver    `json:"waive,omitempty"`
+	CostPlan *matrix.CostPlan   `json:"cost_plan,omitempty"`
 	Kernels  []matrix.KernelRun `json:"kernels"` // raw, by version
 }
 
@@ -158,7 +161,8 @@ func Build(in Input) *Report {
 		Host:    in.Host, Sampling: in.Spec.Sampling,
 		Watches: watchesOf(in), Natural: naturalOf(in),
 		Controls: rulesOf(in.Spec.Controls), Expect: rulesOf(in.Spec.Expect), Waive: in.Spec.Waive,
-		Kernels: slices.Clone(in.Runs),
+		CostPlan: in.Spec.Costs,
+		Kernels:  slices.Clone(in.Runs),
 	}
 	r.derive()
 	return r
@@ -180,6 +184,7 @@ func (r *Report) derive() {
 	r.Facts = append([]matrix.KernelFact{}, matrix.KernelFacts(answered, verdicts, cat)...)
 	r.Cells = r.cells(answered, gate, matrix.CellNumbers(controls, answered, r.Sampling, cat))
 	r.Gate = r.gate(gate)
+	r.Costs = matrix.Costs(r.CostPlan, r.Kernels, r.Sampling.Confidence)
 	r.Timing = timingOf(r)
 	r.Accels, r.QEMU = []string{}, []string{}
 	for _, k := range r.Kernels {

@@ -38,7 +38,7 @@ func renderTAP(w io.Writer, r *Report, _ Options) error {
 	for i, id := range r.Missing {
 		p.printf("ok %d - %s # SKIP planned, not run\n", len(r.Cells)+i+1, tapText(id))
 	}
-	for _, line := range unverified(r) {
+	for _, line := range r.Unverified() {
 		p.printf("# %s\n", Printable(line))
 	}
 	p.printf("# %s: %s (exit %d)\n", gateWord(r), Printable(r.shortWhy()), r.Gate.Exit)

@@ -63,6 +63,9 @@ func renderTerminal(w io.Writer, r *Report, o Options) error {
 	}
 	t.terms(g.legend(r.Sampling))
 	t.notes(g.footnotes)
+	if err := t.costs(r); err != nil {
+		return err
+	}
 	t.list("Findings", findingTexts(r))
 	t.list("Not as expected", r.disagreements())
 	t.list("Waived", r.waived())
@@ -336,6 +339,9 @@ func timingLine(t Timing) string {
 	s += ", together " + seconds(t.Wall)
 	if t.Ratio > 0 {
 		s += fmt.Sprintf(" = %.2f × (boot + cells)", t.Ratio)
+	}
+	if t.Costs > 0 {
+		s += "; costs of unlink " + seconds(t.Costs)
 	}
 	if t.Fetch > 0 {
 		s += "; getting kernels " + seconds(t.Fetch)

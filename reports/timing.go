@@ -12,10 +12,12 @@ type Timing struct {
 	Cells time.Duration `json:"cells"` // sum over boots, first record to last
 	Setup time.Duration `json:"setup"` // the part of Cells that made and ordered groups
 	Trial time.Duration `json:"trial"` // the part of Cells that was trials
-	// Rest is what Wall has beyond Boot and Cells; it is negative where machines
+	// Rest is what Wall has beyond Boot, Cells and Costs; it is negative where machines
 	// ran side by side.
 	Rest  time.Duration `json:"rest"`
-	Ratio float64       `json:"ratio"` // Wall / (Boot + Cells); 0 where nothing booted
+	Ratio float64       `json:"ratio"` // (Wall - Costs) / (Boot + Cells); 0 where nothing booted
+	// Costs is the sum over the boots that measured what unlink(2) costs.
+	Costs time.Duration `json:"costs,omitempty"`
 }
 
 func timingOf(r *Report) Timing {
@@ -34,6 +36,9 @@ func timingOf(r *Report) Timing {
 				t.Cells += b.Cells
 			}
 		}
+		for _, b := range k.Costs {
+			t.Costs += b.Total
+		}
 		for _, c := range k.Cells {
 			if c.Outcome != nil {
 				t.Setup += c.Outcome.Setup
@@ -41,9 +46,9 @@ func timingOf(r *Report) Timing {
 			}
 		}
 	}
-	t.Rest = t.Wall - t.Boot - t.Cells
+	t.Rest = t.Wall - t.Costs - t.Boot - t.Cells
 	if busy := t.Boot + t.Cells; busy > 0 {
-		t.Ratio = float64(t.Wall) / float64(busy)
+		t.Ratio = float64(t.Wall-t.Costs) / float64(busy)
 	}
 	return t
 }

@@ -17,12 +17,19 @@ func TestEveryReportSaysWhichKernelIsUnverified(t *testing.T) {
 		}
 	}
 	r, verified := Build(in), Build(synthetic())
-	for format, want := range map[string]string{
+	says := map[string]string{
 		"terminal": "UNVERIFIED: nothing vouches for kernel debian-12, taken without a sha256 from https://example.org/bzImage",
 		"markdown": "UNVERIFIED: nothing vouches for kernel debian-12", "summary": "UNVERIFIED: nothing vouches for kernel debian-12",
 		"html": "UNVERIFIED: nothing vouches for kernel debian-12", "json": `"unverified":"taken without a sha256`,
 		"csv": "url (unverified)", "junit": "url (unverified)", "tap": "# UNVERIFIED", "github": "::warning title=unverified::UNVERIFIED",
-	} {
+		"svg": "debian-12 (unverified)", "png": "\x89PNG", "schema": "json-schema.org",
+	}
+	for _, f := range Formats() { // a new one has to say it, too
+		if says[f.Name] == "" {
+			t.Errorf("nothing shows that %s says it", f.Name)
+		}
+	}
+	for format, want := range says {
 		if text := render(t, format, r); !strings.Contains(text, want) {
 			t.Errorf("%s does not say %q", format, want)
 		}

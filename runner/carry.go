@@ -15,6 +15,7 @@ func Carry(old matrix.KernelRun, keep func(matrix.CellRun) bool) matrix.KernelRu
 	cat := matrix.Catalog{EventSources: guest.EventSources()}
 	out := old
 	out.Cells, out.Boots, out.Repeats, out.Error = nil, nil, nil, nil
+	out.Costs = nil        // kernels are compared within one run
 	index := map[int]int{} // boot in old → boot in out
 	for _, c := range old.Cells {
 		if c.Outcome == nil || c.Boot < 0 || c.Boot >= len(old.Boots) || !keep(c) {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -37,11 +38,7 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
 	}
 	defer os.RemoveAll(dir)
-	want := kr.Machine.Accel
-	if r.cfg.Accel != "" {
-		want = r.cfg.Accel
-	}
-	accel, err := r.chooseAccel(ctx, want, f.image, dir)
+	accel, err := r.chooseAccel(ctx, r.accelOf(kr), f.image, dir)
 	if err != nil {
 		return err
 	}
@@ -88,6 +85,9 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 		}
 	}
 }
+
+// accelOf is the accelerator that a kernel is to boot with.
+func (r *run) accelOf(kr *matrix.KernelRun) string { return cmp.Or(r.cfg.Accel, kr.Machine.Accel) }
 
 // struck files that a boot ended while a cell ran, and says so.
 func (r *run) struck(kr *matrix.KernelRun, slot int, why matrix.Failure) {

@@ -25,6 +25,6 @@ func Adopt(kr *matrix.KernelRun, earlier []matrix.KernelRun) {
 				kr.Cells[i] = k
 			}
 		}
-		kr.Boots, kr.Witnesses, kr.Repeats = old.Boots, old.Witnesses, old.Repeats
+		kr.Boots, kr.Witnesses, kr.Repeats, kr.Costs = old.Boots, old.Witnesses, old.Repeats, old.Costs
 	}
 }

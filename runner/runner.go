@@ -76,10 +76,11 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, tmp: tmp, disks: disks, runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels))}
+	r := &run{cfg: cfg, tmp: tmp, disks: disks, runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels)), images: make([]*kernels.Image, len(cfg.Plan.Kernels))}
 	for i, k := range cfg.Plan.Kernels {
 		r.runs[i] = newKernelRun(k)
 	}
+	interruptible := ctx
 	// One goroutine gets the kernels in order; the machines take what is there.
 	ready := make(chan fetched)
 	g, ctx := errgroup.WithContext(ctx)
@@ -104,6 +105,9 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 		})
 	}
 	err = g.Wait()
+	if err == nil {
+		err = r.costs(interruptible)
+	}
 	for i := range r.runs {
 		unanswered(&r.runs[i], &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"})
 	}
@@ -118,6 +122,9 @@ type run struct {
 	mu    sync.Mutex // serialises OnEvent
 	runs  []matrix.KernelRun
 	accel sync.Mutex // one probe at a time
+	// images are those of runs, nil where there is none; the machine of a kernel
+	// writes its own.
+	images []*kernels.Image
 }
 
 // fetched is a kernel on its way from the source to a machine.
@@ -209,15 +216,12 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 	kr.Fetch = f.took
 	err := f.err
 	if err == nil {
-		kr.Provenance = f.image.Provenance
+		kr.Provenance, r.images[f.i] = f.image.Provenance, f.image
 		Adopt(kr, r.cfg.Earlier)
 		err = r.measure(ctx, f, slot, kr)
 	}
 	if err != nil {
-		var why *matrix.Failure
-		if !errors.As(err, &why) {
-			why = &matrix.Failure{Side: matrix.SideKernel, Reason: oneLine(err)}
-		}
+		why := failureOf(err)
 		if ctx.Err() != nil {
 			why = &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"}
 		}
@@ -225,6 +229,16 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 		unanswered(kr, why)
 	}
 	r.emit(Event{Kernel: kr.Kernel, Run: snapshot(kr)})
+}
+
+// failureOf is err with whose side it is on: that of the kernel, if it does not
+// say.
+func failureOf(err error) *matrix.Failure {
+	var f *matrix.Failure
+	if !errors.As(err, &f) {
+		f = &matrix.Failure{Side: matrix.SideKernel, Reason: oneLine(err)}
+	}
+	return f
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
@@ -246,7 +260,7 @@ func snapshot(kr *matrix.KernelRun) *matrix.KernelRun {
 	c := *kr
 	c.Boots = slices.Clone(kr.Boots)
 	c.Witnesses = slices.Clone(kr.Witnesses)
-	c.Cells, c.Repeats = slices.Clone(kr.Cells), slices.Clone(kr.Repeats)
+	c.Cells, c.Repeats, c.Costs = slices.Clone(kr.Cells), slices.Clone(kr.Repeats), slices.Clone(kr.Costs)
 	return &c
 }
 

@@ -4,16 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
 
 	"kqual/kernels"
 	"kqual/matrix"
@@ -281,134 +277,6 @@ func TestVMPreDeleteHoldsTheInodeOnlyForWatchers(t *testing.T) {
 	}
 	if len(steps) != 4 {
 		t.Errorf("%d steps", len(steps))
-	}
-}
-
-// costed is what a delete costs in one boot (testdata/proposals/cost.go).
-type costed struct {
-	Groups  int
-	Nanosec float64
-}
-
-// costRounds is how often every kernel boots for the comparison; a round boots
-// each once, the next one in another order.
-const costRounds = 6
-
-// TestVMProposalCosts measures what each proposal costs and writes the tables
-// of docs/proposals.md; make proposals runs it.
-func TestVMProposalCosts(t *testing.T) {
-	needVM(t)
-	if os.Getenv("KQUAL_FULL") != "1" {
-		t.Skip("boots each kernel many times; set KQUAL_FULL=1 (make proposals does)")
-	}
-	e := newExerciser(t)
-	names := []string{"v5.10-stock", "v5.10-affected", "v5.10-excl-unlink"}
-	names = append(names, solutions...)
-	measured := map[string]map[int][]float64{} // kernel → groups → ns per delete, by round
-	for round := range costRounds {
-		for i := range names {
-			kernel := names[(i+round)%len(names)]
-			if measured[kernel] == nil {
-				measured[kernel] = map[int][]float64{}
-			}
-			for _, c := range decode[costed](t, e.boot(t, kernel, "cost"), "costed") {
-				measured[kernel][c.Groups] = append(measured[kernel][c.Groups], c.Nanosec)
-			}
-		}
-	}
-	version, err := qemuVersion(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "Measured under %s (QEMU %s, 2 vCPUs) in %d alternating boots of each kernel; under TCG these are not native costs.\n\n", e.accel, version, costRounds)
-	b.WriteString("| kernel | unwatched, deletes/s | ratio to stock | 1 group, deletes/s | ratio to stock | 32 groups, deletes/s | ratio to stock |\n|---|---:|---|---:|---|---:|---|\n")
-	for _, kernel := range names {
-		fmt.Fprintf(&b, "| %s |", kernel)
-		for _, groups := range []int{0, 1, 32} {
-			own, stock := measured[kernel][groups], measured["v5.10-stock"][groups]
-			fmt.Fprintf(&b, " %.0f |", 1e9/median(own))
-			if kernel == "v5.10-stock" {
-				b.WriteString(" 1 |")
-				continue
-			}
-			ratio, lo, hi := ratioInterval(stock, own)
-			fmt.Fprintf(&b, " %.3f [%.3f, %.3f] |", ratio, lo, hi)
-		}
-		b.WriteByte('\n')
-	}
-	t.Logf("\n%s", b.String())
-	writeSection(t, "../docs/proposals.md", "cost", b.String())
-	writeSection(t, "../docs/proposals.md", "size", sizeTable(t))
-}
-
-// ratioInterval is the ratio of deletes per second to stock's, the geometric
-// mean over the rounds, with its 95 % interval by Student's t on the logarithms
-// of the rounds' ratios.
-func ratioInterval(stock, own []float64) (ratio, lo, hi float64) {
-	logs := make([]float64, len(own))
-	for i := range own {
-		logs[i] = math.Log(stock[i] / own[i])
-	}
-	mean, sd := stat.MeanStdDev(logs, nil)
-	n := float64(len(logs))
-	half := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(0.975) * sd / math.Sqrt(n)
-	return math.Exp(mean), math.Exp(mean - half), math.Exp(mean + half)
-}
-
-func TestARatioHasTheIntervalOfItsRounds(t *testing.T) {
-	ratio, lo, hi := ratioInterval([]float64{100, 100, 100}, []float64{200, 200, 200})
-	if math.Abs(ratio-0.5) > 1e-9 || lo != hi {
-		t.Errorf("equal rounds: %v [%v, %v]", ratio, lo, hi)
-	}
-	// Logarithms −ln 2, 0, ln 2: mean 0, deviation ln 2, t(2; 0.975) = 4.3027.
-	ratio, lo, hi = ratioInterval([]float64{1, 1, 2}, []float64{2, 1, 1})
-	want := math.Exp(4.302653 * math.Ln2 / math.Sqrt(3))
-	if math.Abs(ratio-1) > 1e-9 || math.Abs(hi-want) > 1e-4*want || math.Abs(lo*hi-1) > 1e-9 {
-		t.Errorf("three rounds: %v [%v, %v], want 1 and %v", ratio, lo, hi, want)
-	}
-}
-
-// sizeTable is the size of each proposal as a patch on top of affected.
-func sizeTable(t testing.TB) string {
-	t.Helper()
-	var b strings.Builder
-	b.WriteString("| patch | files | lines added | lines removed |\n|---|---:|---:|---:|\n")
-	for _, name := range []string{"excl-unlink", "prepare-report", "ihold", "pre-delete", "pre53"} {
-		data, err := os.ReadFile(filepath.Join("../kernels/patches", name+".patch"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files, added, removed := patchSize(string(data))
-		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", name, files, added, removed)
-	}
-	return b.String()
-}
-
-// patchSize counts what a unified diff changes.
-func patchSize(patch string) (files, added, removed int) {
-	for line := range strings.Lines(patch) {
-		switch {
-		case strings.HasPrefix(line, "+++ "):
-			files++
-		case strings.HasPrefix(line, "--- "):
-		case files > 0 && strings.HasPrefix(line, "+"):
-			added++
-		case files > 0 && strings.HasPrefix(line, "-"):
-			removed++
-		}
-	}
-	return files, added, removed
-}
-
-// The sizes in the document are those of the patches.
-func TestTheDocumentHasTheSizesOfThePatches(t *testing.T) {
-	data, err := os.ReadFile("../docs/proposals.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if table := sizeTable(t); !strings.Contains(string(data), table) {
-		t.Errorf("docs/proposals.md is older than the patches; make proposals writes it anew:\n%s", table)
 	}
 }
 

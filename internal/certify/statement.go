@@ -202,6 +202,9 @@ func (s *Statement) judge(r *reports.Report) {
 	if s.Provenance.SHA256 == "" {
 		s.worse(NotEnough, "it is not known which image booted")
 	}
+	if why := s.Provenance.Unverified(); why != "" {
+		s.worse(NotEnough, "UNVERIFIED: nothing vouches for the kernel, "+why)
+	}
 	check := r.ControlCheck
 	if !check.Named() {
 		s.worse(NotEnough, "the matrix names no controls: nothing shows what the host could see")

@@ -87,11 +87,12 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //	archive drop VERSION        the package's file goes
 //	archive alter VERSION       the package's file gets another last byte
 //	archive asked N             N requests came since the last archive asked
+//	archive image VERSION       /bzImage is a kernel image
 //	archive close               nobody answers any more
 func archiveCommand(ts *testscript.TestScript, neg bool, args []string) {
 	a, ok := ts.Value(archiveKey{}).(*archive)
 	if !ok || neg || len(args) == 0 {
-		ts.Fatalf("usage: archive release|drop|alter|asked|close ...")
+		ts.Fatalf("usage: archive release|drop|alter|asked|image|close ...")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -109,6 +110,8 @@ func archiveCommand(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%d requests came, want %s", a.asked, args[1])
 		}
 		a.asked = 0
+	case "image":
+		a.files["/bzImage"] = smallImage(args[1])
 	case "close":
 		go a.server.Close() // it waits for requests that wait for the lock
 	default:

@@ -13,6 +13,7 @@ import (
 
 	"kqual/kernels"
 	"kqual/matrix"
+	"kqual/reports"
 )
 
 func (a *app) kernelsCommand() *cobra.Command {
@@ -112,16 +113,18 @@ func (a *app) getCommand(name, short string, wanted func(matrix.Kernel) bool) *c
 				if err := cmd.Context().Err(); err != nil {
 					return err
 				}
-				if err == nil {
-					err = img.Verify()
-				}
 				if err != nil {
 					failed = append(failed, k.Name)
 					show.line(k.Name + ": error: " + describe(err))
 					continue
 				}
 				p := img.Provenance
-				rows = append(rows, []string{k.Name, p.Version, cmp.Or(img.Vmlinux, img.Vmlinuz)})
+				version := p.Version
+				if why := p.Unverified(); why != "" {
+					version += " (" + matrix.DetailUnverified + ")"
+					show.line(k.Name + ": UNVERIFIED: nothing vouches for this kernel, " + reports.Printable(why))
+				}
+				rows = append(rows, []string{k.Name, version, cmp.Or(img.Vmlinux, img.Vmlinuz)})
 			}
 			show.close()
 			if _, err := io.WriteString(a.Out, columns(rows)); err != nil {

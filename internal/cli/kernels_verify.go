@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -16,17 +18,26 @@ func (a *app) kernelsVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, damage, err := cache.Verify(cmd.Context())
+			v, err := cache.Verify(cmd.Context())
 			if err != nil {
 				return err
 			}
-			for _, d := range damage {
+			for _, d := range v.Damage {
 				a.say("%s: %s", d.Entry, d.What)
 			}
-			if len(damage) > 0 {
-				return fmt.Errorf("%d of %d cache entries in %s are damaged; remove them, and the next fetch makes them again", len(damage), n, cache.Dir())
+			if len(v.Damage) > 0 {
+				return fmt.Errorf("%d of %d cache entries in %s are damaged; remove them, and the next fetch makes them again", len(v.Damage), v.Checked, cache.Dir())
 			}
-			_, err = fmt.Fprintf(a.Out, "%d cache entries are intact in %s\n", n, cache.Dir())
+			text := fmt.Sprintf("%d cache entries are intact in %s", v.Checked, cache.Dir())
+			for i, kind := range slices.Sorted(maps.Keys(v.Unknown)) {
+				if i == 0 {
+					text += "; cannot be checked: "
+				} else {
+					text += ", "
+				}
+				text += fmt.Sprintf("%d in %s", v.Unknown[kind], kind)
+			}
+			_, err = fmt.Fprintln(a.Out, text)
 			return err
 		},
 	}

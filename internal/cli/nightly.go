@@ -330,6 +330,9 @@ func (a *app) showNight(n nightly.Night, r *reports.Report, data []byte, asJSON 
 		}
 		fmt.Fprintf(&b, "\nNot measured again\n%s", columns(rows))
 	}
+	for _, line := range r.Unverified() {
+		fmt.Fprintf(&b, "\n%s\n", reports.Printable(line))
+	}
 	fmt.Fprintf(&b, "\n%s (exit %d)\n", reports.Printable(n.Why), n.Exit)
 	_, err := a.Out.Write(b.Bytes())
 	return err

@@ -52,6 +52,8 @@ type jsonPlan struct {
 	NoPlace []jsonCell   `json:"no_place"`
 	// NoControl has one line per control of which no cell is planned.
 	NoControl []string `json:"no_control"`
+	// Costs is there where what unlink(2) costs is measured as well.
+	Costs *matrix.CostPlan `json:"costs,omitempty"`
 }
 
 type jsonKernel struct {
@@ -79,7 +81,7 @@ func planReport(spec *matrix.Spec, p *matrix.Plan) jsonPlan {
 		Matrix: spec.Name, Path: spec.Path, SHA256: spec.Hash, Boots: cost.Boots,
 		Likely: int64(cost.Likely), AtMost: int64(cost.Upper),
 		Cells: []jsonCell{}, NoEvent: jsonCells(p.NoEvent), NoPlace: jsonCells(p.NoPlace),
-		NoControl: append([]string{}, p.NoControl...),
+		NoControl: append([]string{}, p.NoControl...), Costs: p.Costs,
 	}
 	for i, k := range p.Kernels {
 		c := cost.Kernels[i]
@@ -120,6 +122,12 @@ func printPlan(w io.Writer, spec *matrix.Spec, p *matrix.Plan) error {
 	printCells(&b, "Cells", planned)
 	printCells(&b, "No such event: the watch is not told of the scenario, so it is not run", p.NoEvent)
 	printCells(&b, "No such scenario: it does not happen on the filesystem, so it is not run", p.NoPlace)
+	if c := p.Costs; c != nil {
+		fmt.Fprintf(&b, "\nCosts of unlink\n  %s of each kernel in turns, with %s groups; ratios to %s\n", count(c.Boots, "boot"),
+			strings.Trim(strings.ReplaceAll(fmt.Sprint(c.Groups), " ", ", "), "[]"), reports.Printable(c.Baseline))
+	} else if p.NoCosts != "" {
+		fmt.Fprintf(&b, "\n%s\n", reports.Printable(p.NoCosts))
+	}
 	for i, c := range p.NoControl {
 		if i == 0 {
 			b.WriteString("\nNo cell of these controls: nothing in this run shows what the host can see\n")

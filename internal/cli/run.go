@@ -94,6 +94,9 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	for _, c := range plan.NoControl {
 		a.say("kqual: warning: no cell of a control is selected: %s; nothing else shows what this host can see", reports.Printable(c))
 	}
+	if plan.NoCosts != "" {
+		a.say("kqual: warning: %s", reports.Printable(plan.NoCosts))
+	}
 	unlock, err := claim(o.dir, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", o.dir)))
 	if err != nil {
 		return err

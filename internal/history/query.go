@@ -29,6 +29,8 @@ type Run struct {
 	Results  string         `json:"sha256"`
 	Tags     []string       `json:"tags"`
 	Verdicts map[string]int `json:"verdicts"` // cells by verdict
+	// Unverified are the kernels that nothing vouches for, sorted.
+	Unverified []string `json:"unverified,omitempty"`
 }
 
 const runColumns = `SELECT run, id, started, finished, state, tool_version, matrix_name, matrix_sha256,
@@ -96,7 +98,7 @@ func (db *DB) runs(ctx context.Context, tail string, args ...any) ([]Run, error)
 	return out, db.details(ctx, out, keys)
 }
 
-// details adds verdicts and tags to the runs of the keys.
+// details adds verdicts, tags and unverified kernels to the runs of the keys.
 func (db *DB) details(ctx context.Context, runs []Run, keys []int64) error {
 	if len(runs) == 0 {
 		return nil
@@ -118,15 +120,23 @@ func (db *DB) details(ctx context.Context, runs []Run, keys []int64) error {
 	if err != nil {
 		return err
 	}
-	return db.each(ctx, func(scan func(...any) error) error {
-		var key int64
-		var name string
-		err := scan(&key, &name)
-		if r := at[key]; r != nil {
-			r.Tags = append(r.Tags, name)
-		}
+	names := func(list func(*Run) *[]string, query string, args ...any) error {
+		return db.each(ctx, func(scan func(...any) error) error {
+			var key int64
+			var name string
+			err := scan(&key, &name)
+			if r := at[key]; r != nil {
+				*list(r) = append(*list(r), name)
+			}
+			return err
+		}, query, args...)
+	}
+	if err := names(func(r *Run) *[]string { return &r.Tags }, "SELECT run, name FROM tags ORDER BY name"); err != nil {
 		return err
-	}, "SELECT run, name FROM tags ORDER BY name")
+	}
+	return names(func(r *Run) *[]string { return &r.Unverified },
+		"SELECT run, name FROM kernels WHERE run BETWEEN ? AND ? AND json_extract(details, '$.' || ?) != '' ORDER BY name",
+		slices.Min(keys), slices.Max(keys), matrix.DetailUnverified)
 }
 
 // each calls row for every row of a query.

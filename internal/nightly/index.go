@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"kqual/internal/atomicfile"
@@ -77,6 +78,14 @@ type night struct {
 	Counts []int // by Kinds
 	Took   string
 	When   string
+}
+
+// Said is what the night amounts to, and which kernels nothing vouches for.
+func (n night) Said() string {
+	if len(n.Unverified) == 0 {
+		return n.Why
+	}
+	return n.Why + "; UNVERIFIED: nothing vouches for " + strings.Join(n.Unverified, ", ")
 }
 
 // bar is one night of the chart, in units of its SVG.
@@ -181,7 +190,7 @@ func calendar(byDay map[string]night) []month {
 			at := (int(t.Weekday()) + 6) % 7
 			d := day{Number: t.Day(), Class: "empty"}
 			if n, ok := byDay[t.Format(time.DateOnly)]; ok {
-				d.Class, d.Link, d.Title = n.Class, n.Link, n.ID+": "+n.Why
+				d.Class, d.Link, d.Title = n.Class, n.Link, n.ID+": "+n.Said()
 			}
 			week[at] = d
 			if at == 6 {

@@ -20,6 +20,8 @@ type Night struct {
 	Gate     reports.Gate `json:"gate"` // what the matrix expects, whatever changed
 	Diff     reports.Diff `json:"diff"`
 	Carried  []Carried    `json:"carried"`
+	// Unverified has a line per kernel that nothing vouches for.
+	Unverified []string `json:"unverified,omitempty"`
 }
 
 // Baseline finds what the run is compared with: name is a run, a tag, or "last"
@@ -45,7 +47,7 @@ func Baseline(ctx context.Context, db *history.DB, name, id string, r *reports.R
 // Judge compares a night that is in the history with its baseline. base may be
 // the zero Run: then nothing changed.
 func Judge(ctx context.Context, db *history.DB, id string, base history.Run, r *reports.Report) (Night, error) {
-	n := Night{Run: id, Baseline: base.ID, Gate: r.Gate, Carried: CarriedCells(r), Exit: r.Gate.Exit, Why: r.Gate.Why}
+	n := Night{Run: id, Baseline: base.ID, Gate: r.Gate, Carried: CarriedCells(r), Unverified: r.Unverified(), Exit: r.Gate.Exit, Why: r.Gate.Why}
 	if base.ID == "" {
 		n.Diff.Differences = []matrix.Difference{}
 		return n, nil

@@ -58,7 +58,16 @@ func run() error {
 	if err := w.Write(wire.Record{Hello: hello}); err != nil {
 		return err
 	}
-	if !plan.Probe {
+	switch {
+	case plan.Probe:
+	case plan.Cost != nil:
+		if err := prepared(w, plan, hello.CPUs); err != nil {
+			return err
+		}
+		if err := measureCosts(w, plan.Cost); err != nil {
+			return fmt.Errorf("measure costs: %w", err)
+		}
+	default:
 		if err := measureAll(ch, w, plan, hello.CPUs); err != nil {
 			return err
 		}
@@ -69,10 +78,8 @@ func run() error {
 // measureAll goes through the plan: filesystem by filesystem the order
 // witnesses, then the cells.
 func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
-	if note := prepare(plan, cpus); note != "" {
-		if err := w.Write(wire.Record{Note: note}); err != nil {
-			return err
-		}
+	if err := prepared(w, plan, cpus); err != nil {
+		return err
 	}
 	m := &machine{
 		cpus: cpus, sampling: plan.Sampling, pools: map[string]*pool{},
@@ -112,6 +119,14 @@ func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// prepared prepares the machine and tells the host of what went wrong.
+func prepared(w *wire.Writer, plan *wire.Plan, cpus int) error {
+	if note := prepare(plan, cpus); note != "" {
+		return w.Write(wire.Record{Note: note})
 	}
 	return nil
 }

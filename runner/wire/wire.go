@@ -43,6 +43,7 @@ type Plan struct {
 	Cells       []matrix.Cell   `json:"cells"`
 	Seed        uint64          `json:"seed"`  // of the choice of groups per block
 	Probe       bool            `json:"probe"` // say hello and power off
+	Cost        *CostPlan       `json:"cost,omitempty"`
 }
 
 // Filesystem is a place to mount in the guest.
@@ -81,6 +82,7 @@ type Record struct {
 	Witness *matrix.Witness `json:"witness,omitempty"`
 	Beat    *Beat           `json:"beat,omitempty"` // the cell that runs is alive
 	Cell    *Cell           `json:"cell,omitempty"`
+	Cost    *Cost           `json:"cost,omitempty"`
 	Done    *Done           `json:"done,omitempty"`
 }
 

@@ -1,7 +1,7 @@
 // Command proposals is a PID 1 that puts a kernel with one of the proposed
 // patches through what kqual's cells do not ask: whether event streams are those
 // of another kernel, whether watches may come and go while names die, what is
-// counted, what a delete costs. The plan's kernel name lists the exercises; each
+// counted. The plan's kernel name lists the exercises; each
 // answers with notes of the form "KIND JSON".
 package main
 
@@ -24,7 +24,6 @@ var exercises = map[string]func(*report, *wire.Plan) error{
 	"streams": streams,
 	"holds":   holds,
 	"churn":   churn,
-	"cost":    cost,
 }
 
 func main() {
