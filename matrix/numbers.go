@@ -29,7 +29,8 @@ type Numbers struct {
 	Decision     time.Duration `json:"decision"`              // set-up and trials
 	// Sensitivity is the rate of stale opens in decisive trials on the run's
 	// known-bad kernel, in the same filesystem, scenario and event source: how
-	// surely this cell would have shown the race.
+	// surely this cell would have shown the race. nil where that kernel measured
+	// none, as where it refuses the watch.
 	Sensitivity *Sensitivity `json:"sensitivity,omitempty"`
 	// Natural is the rate that an unmodified application meets with the same
 	// watch on the same kernel and filesystem, over all trials of the natural
@@ -94,16 +95,20 @@ type measuring struct {
 	source string
 }
 
-// sensitivities are measured where a control must be affected. Where several
-// kernels are known to be bad, the least sensitive one counts.
+// sensitivities are measured with the plain watches of the known-bad kernels:
+// those with a control that must be affected. Where there are several, the least
+// sensitive one counts.
 func sensitivities(controls []Rule, runs []KernelRun, s Sampling, cat Catalog) map[measuring]Sensitivity {
 	out := map[measuring]Sensitivity{}
 	mustBeAffected := func(c Cell) bool {
 		return slices.ContainsFunc(controls, func(r Rule) bool { return r.must() == VerdictAffected && r.Matches(c) })
 	}
 	for _, run := range runs {
+		if !slices.ContainsFunc(run.Cells, func(c CellRun) bool { return mustBeAffected(c.Cell) }) {
+			continue
+		}
 		for _, c := range run.Cells {
-			if !c.Outcome.sound() || c.Outcome.Counts.Decisive == 0 || !cat.IsPlain(c.Cell.Watch) || !mustBeAffected(c.Cell) {
+			if !c.Outcome.sound() || c.Outcome.Counts.Decisive == 0 || !cat.IsPlain(c.Cell.Watch) {
 				continue
 			}
 			at := measuring{place{c.Cell.Filesystem, c.Cell.Scenario}, c.Cell.Watch.Source}

@@ -16,6 +16,7 @@ func TestCellNumbersTakeSensitivityFromTheKnownBadKernel(t *testing.T) {
 	runs := []KernelRun{
 		{Kernel: "bad", Cells: []CellRun{
 			cell("bad", "tmpfs", "unlink", "plain", affected),
+			cell("bad", "ext4", "unlink", "fan", spread(8, staleOf(120, 128))),            // no control itself
 			cell("bad", "tmpfs", "unlink", "nlink", spread(24, recognisedOf(3280, 3300))), // no measure of the race
 		}},
 		{Kernel: "worse", Cells: []CellRun{cell("worse", "tmpfs", "unlink", "plain", spread(8, staleOf(128, 128)))}}, // no control
@@ -24,11 +25,12 @@ func TestCellNumbersTakeSensitivityFromTheKnownBadKernel(t *testing.T) {
 			cell("new", "tmpfs", "churn", "plain", spread(16, Counts{Trials: 20000})),
 			cell("new", "tmpfs", "unlink", "fan", spread(24, decisive(3280))),
 			cell("new", "ext4", "unlink", "plain", spread(24, decisive(3280))),
+			cell("new", "ext4", "unlink", "fan", spread(24, decisive(3280))),
 			cell("new", "ext4", "unlink", "nlink", nil),
 			cell("new", "ext4", "unlink", "getdents", &Outcome{Status: Measured, Counts: Counts{Trials: -1}}),
 		}},
 	}
-	numbers := CellNumbers([]Rule{{Kernel: []string{"bad"}, Watch: []string{"*"}, Verdict: []VerdictKind{VerdictAffected}, Why: "x"}}, runs, simulated, cat)
+	numbers := CellNumbers([]Rule{{Kernel: []string{"bad"}, Watch: []string{"plain"}, Verdict: []VerdictKind{VerdictAffected}, Why: "x"}}, runs, simulated, cat)
 	bad, fixed := numbers[0][0], numbers[2]
 	if bad.FirstStale != 3*time.Millisecond || bad.Decision != 1020*time.Millisecond || bad.Blocks != 8 || bad.Groups != 65 || bad.Trials != 228 || bad.PerSecond != 228 {
 		t.Errorf("the known-bad kernel's own numbers: %+v", bad)
@@ -39,14 +41,17 @@ func TestCellNumbersTakeSensitivityFromTheKnownBadKernel(t *testing.T) {
 	if fixed[2].Sensitivity != nil || fixed[3].Sensitivity != nil {
 		t.Errorf("another event source has %+v, another filesystem %+v", fixed[2].Sensitivity, fixed[3].Sensitivity)
 	}
+	if s := fixed[4].Sensitivity; s == nil || s.Count != 120 || s.Of != 128 {
+		t.Errorf("sensitivity of another event source %+v, want 120/128 on bad", s)
+	}
 	if n := fixed[0].Natural; n == nil || n.Count != 0 || n.Of != 20000 || !(n.Hi > 3.0/20000) {
 		t.Errorf("natural rate %+v, want 0/20000", n)
 	}
 	if fixed[1].Natural != nil || fixed[1].Sensitivity != nil || fixed[3].Natural != nil {
 		t.Errorf("natural: %+v and %+v", fixed[1], fixed[3])
 	}
-	if fixed[4] != nil || fixed[5] != nil {
-		t.Errorf("numbers of nothing: %+v, %+v", fixed[4], fixed[5])
+	if fixed[5] != nil || fixed[6] != nil {
+		t.Errorf("numbers of nothing: %+v, %+v", fixed[5], fixed[6])
 	}
 }
 

@@ -99,18 +99,7 @@ func (m *markdown) numbers(r *Report) error {
 		if n == nil {
 			continue
 		}
-		sensitivity := ""
-		if n.Sensitivity != nil {
-			sensitivity = rate(n.Sensitivity.Rate)
-		}
-		natural := ""
-		if n.Natural != nil {
-			natural = rate(*n.Natural)
-		}
-		effect := ""
-		if n.DesignEffect > 0 {
-			effect = fmt.Sprintf("%.2f", n.DesignEffect)
-		}
+		effect, sensitivity, natural := numberTexts(*n)
 		rows = append(rows, []string{
 			EscapeMarkdown(c.Kernel), EscapeMarkdown(c.Filesystem + "/" + c.Scenario + "/" + c.Watch),
 			fmt.Sprint(n.Trials), fmt.Sprint(n.Blocks), fmt.Sprint(n.Groups),
@@ -122,7 +111,8 @@ func (m *markdown) numbers(r *Report) error {
 		return nil
 	}
 	m.printf("\n## Numbers\n\nContested and decisive are shares of the trials; sensitivity is the rate of stale opens in decisive trials "+
-		"on this run's known-bad kernel, natural the rate of an unmodified application, both with %s intervals.\n\n", share(r.Sampling.Confidence))
+		"on this run's known-bad kernel (empty where that measured none), natural the rate of an unmodified application, "+
+		"both with %s intervals.\n\n", share(r.Sampling.Confidence))
 	m.printf("<details><summary>%s</summary>\n\n", plural(len(rows), "cell"))
 	if err := m.table(head, rows); err != nil {
 		return err
@@ -130,6 +120,20 @@ func (m *markdown) numbers(r *Report) error {
 	m.printf("\n</details>\n")
 	m.more(len(r.Cells))
 	return nil
+}
+
+// numberTexts are the numbers that not every cell has; "" where there is none.
+func numberTexts(n matrix.Numbers) (effect, sensitivity, natural string) {
+	if n.DesignEffect > 0 {
+		effect = fmt.Sprintf("%.2f", n.DesignEffect)
+	}
+	if n.Sensitivity != nil {
+		sensitivity = rate(n.Sensitivity.Rate)
+	}
+	if n.Natural != nil {
+		natural = rate(*n.Natural)
+	}
+	return effect, sensitivity, natural
 }
 
 // rate is 1826/1828 [99.6 %, 100 %].

@@ -15,13 +15,20 @@ func init() {
 }
 
 // csvHead names the columns. Rates are in [0, 1], durations in seconds.
-var csvHead = []string{
+var csvHead = append([]string{
 	"kernel", "version", "release", "source", "patches", "filesystem", "scenario", "watch", "control",
 	"verdict", "count", "of", "lo", "hi", "reason", "footnotes", "gate", "gate_text",
 	"trials", "contested", "decisive", "stale", "stale_decisive", "recognised", "recognised_decisive",
 	"lost", "duplicates", "overflows", "foreign", "false_alarms",
 	"groups", "stop", "setup_s", "elapsed_s", "first_stale_s", "order_witness", "accel", "qemu", "image_sha256",
 	"known_verdict", "known_why", "console_log",
+}, csvNumberHead...)
+
+// csvNumberHead names the columns of csvNumbers.
+var csvNumberHead = []string{
+	"blocks", "design_effect", "trials_per_s", "decision_s",
+	"sensitivity_kernel", "sensitivity_count", "sensitivity_of", "sensitivity_lo", "sensitivity_hi",
+	"natural_count", "natural_of", "natural_lo", "natural_hi",
 }
 
 func renderCSV(w io.Writer, r *Report, _ Options) error {
@@ -33,7 +40,6 @@ func renderCSV(w io.Writer, r *Report, _ Options) error {
 	for _, f := range r.Facts {
 		facts[f.Kernel] = f
 	}
-	rate := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 	for _, e := range r.evidence() {
 		n := e.counts()
 		var o matrix.Outcome
@@ -49,7 +55,7 @@ func renderCSV(w io.Writer, r *Report, _ Options) error {
 			e.Kernel, p.Version, release(*e.kernel), origin(p), p.Details[matrix.DetailPatches],
 			e.Filesystem, e.Scenario, e.Watch, strconv.FormatBool(e.Control),
 			string(e.Verdict.Kind), strconv.Itoa(e.Verdict.Count), strconv.Itoa(e.Verdict.Of),
-			rate(e.Verdict.Lo), rate(e.Verdict.Hi), reason(e.Cell), strings.Join(e.Verdict.Footnotes, "; "),
+			csvFloat(e.Verdict.Lo), csvFloat(e.Verdict.Hi), reason(e.Cell), strings.Join(e.Verdict.Footnotes, "; "),
 			string(e.Gate), e.GateText,
 		}
 		for _, x := range []int{
@@ -60,9 +66,10 @@ func renderCSV(w io.Writer, r *Report, _ Options) error {
 		}
 		f := facts[e.Kernel]
 		row = append(
-			row, string(o.Stop), rate(o.Setup.Seconds()), rate(o.Elapsed.Seconds()), rate(o.FirstStale.Seconds()),
+			row, string(o.Stop), csvFloat(o.Setup.Seconds()), csvFloat(o.Elapsed.Seconds()), csvFloat(o.FirstStale.Seconds()),
 			e.order(), accel, qemu, p.SHA256, string(f.Expected), f.Why, e.log(),
 		)
+		row = append(row, csvNumbers(e.Numbers)...)
 		for i := range row {
 			row[i] = csvText(row[i])
 		}
@@ -81,6 +88,29 @@ func renderCSV(w io.Writer, r *Report, _ Options) error {
 	out.Flush()
 	return out.Error()
 }
+
+// csvNumbers say what a cell's evidence is worth; empty where nothing was
+// measured.
+func csvNumbers(n *matrix.Numbers) []string {
+	if n == nil {
+		return make([]string, len(csvNumberHead))
+	}
+	kernel, sensitivity := "", (*matrix.Rate)(nil)
+	if n.Sensitivity != nil {
+		kernel, sensitivity = n.Sensitivity.Kernel, &n.Sensitivity.Rate
+	}
+	row := []string{strconv.Itoa(n.Blocks), csvFloat(n.DesignEffect), csvFloat(n.PerSecond), csvFloat(n.Decision.Seconds()), kernel}
+	return append(append(row, csvRate(sensitivity)...), csvRate(n.Natural)...)
+}
+
+func csvRate(r *matrix.Rate) []string {
+	if r == nil {
+		return make([]string, 4)
+	}
+	return []string{strconv.Itoa(r.Count), strconv.Itoa(r.Of), csvFloat(r.Lo), csvFloat(r.Hi)}
+}
+
+func csvFloat(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 
 // csvText keeps a spreadsheet from reading a name as a formula, and control
 // characters from reaching a terminal.

@@ -104,6 +104,10 @@ type (
 		Why       string        `json:"why,omitempty"`
 		Counts    []int         `json:"c,omitempty"`
 		Groups    int           `json:"gr,omitempty"`
+		Blocks    int           `json:"b,omitempty"`
+		Effect    string        `json:"de,omitempty"` // the text of numberTexts, as the two below
+		Sensitive string        `json:"sn,omitempty"`
+		Natural   string        `json:"na,omitempty"`
 		Stop      string        `json:"st,omitempty"`
 		Setup     time.Duration `json:"s,omitempty"`
 		Elapsed   time.Duration `json:"e,omitempty"`
@@ -292,6 +296,10 @@ func (r *Report) htmlData(g *grid, o Options) htmlData {
 					}
 				}
 			}
+		}
+		if e.Numbers != nil {
+			c.Blocks = e.Numbers.Blocks
+			c.Effect, c.Sensitive, c.Natural = numberTexts(*e.Numbers)
 		}
 		if e.witness != nil {
 			c.Order, c.OrderWhy = string(e.witness.Order), Printable(e.witness.Reason)

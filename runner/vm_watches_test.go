@@ -105,6 +105,57 @@ func TestVMWatchersWithoutPrivilegeMeetTheRaceToo(t *testing.T) {
 	}
 }
 
+// FAN_RENAME has both names of a rename in one event; the other events of a
+// rename have one each. A rename never was broken.
+func TestVMEveryEventOfARenameDecides(t *testing.T) {
+	needVM(t)
+	const watches = `  - {name: rename, fanotify: {init: [FAN_REPORT_DFID_NAME], mask: [FAN_RENAME]}}
+  - {name: move, fanotify: {init: [FAN_REPORT_DFID_NAME], mask: [FAN_MOVE]}}
+  - {name: moved-to, fanotify: {init: [FAN_REPORT_DFID_NAME], mask: [FAN_MOVED_TO]}}
+  - {name: moved-from, fanotify: {init: [FAN_REPORT_DFID_NAME], mask: [FAN_MOVED_FROM]}}
+  - {name: all, inotify: [IN_ALL_EVENTS]}
+`
+	for name, kernel := range map[string]string{"affected": affected, "6.1": debian12} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(watchMatrix(kernel, "ext4", watches), "[unlink]", "[rename-over, moved-from]", 1)
+			cfg, cat := testRun(t, text)
+			cells := 0
+			judgedRun(t, cfg, cat, func(c matrix.CellRun, v matrix.Verdict) {
+				cells++
+				if v.Kind != matrix.VerdictClean {
+					t.Errorf("%s %s: %s", c.Cell.Scenario, c.Cell.Watch.Name, matrix.VerdictText(v))
+				}
+			})
+			if cells != 8 {
+				t.Errorf("%d cells, want 8: moved-to and moved-from have one scenario each", cells)
+			}
+		})
+	}
+}
+
+// What is about mounts tells nothing of names: the kernel refuses it beside
+// FAN_DELETE, one that knows it as one that does not.
+func TestVMFlagsAboutMountsAreRefused(t *testing.T) {
+	needVM(t)
+	for name, kernel := range map[string]string{"5.10": affected, "7.x": debian13Backports} {
+		t.Run(name, func(t *testing.T) {
+			cfg, cat := testRun(t, watchMatrix(kernel, "ext4", `  - {name: namespace, fanotify: {init: [FAN_REPORT_DFID_NAME], mark: [FAN_MARK_MNTNS], mask: [FAN_DELETE]}}
+  - {name: report, fanotify: {init: [FAN_REPORT_DFID_NAME, FAN_REPORT_MNT], mask: [FAN_DELETE]}}
+  - {name: attach, fanotify: {init: [FAN_REPORT_DFID_NAME], mask: [FAN_DELETE, FAN_MNT_ATTACH, FAN_MNT_DETACH]}}
+`))
+			got := verdicts(t, cfg, cat)
+			wantVerdicts(t, got, map[string]matrix.VerdictKind{
+				"ext4 namespace": matrix.VerdictUnsupported, "ext4 report": matrix.VerdictUnsupported, "ext4 attach": matrix.VerdictUnsupported,
+			})
+			for _, cell := range []string{"ext4 namespace", "ext4 report", "ext4 attach"} {
+				if !strings.HasSuffix(got[cell].Reason, "EINVAL") {
+					t.Errorf("%s: %s", cell, got[cell].Reason)
+				}
+			}
+		})
+	}
+}
+
 func wantVerdicts(t *testing.T, got map[string]matrix.Verdict, want map[string]matrix.VerdictKind) {
 	t.Helper()
 	for cell, kind := range want {

@@ -144,8 +144,14 @@
       list([["verdict", c.v], ["reason", c.r], ["notes", (c.f || []).join("; ")], ["expectation", c.g + (c.gt ? ": " + c.gt : "")], ["why expected", c.why]]),
     );
     if (c.of) body.append(el("h3", {}, "Interval"), list([["counted", c.n + " of " + c.of], ["rate", pct(c.n / c.of)], ["bounds at " + D.confidence, bound(c.lo, Math.floor) + " … " + bound(c.hi, Math.ceil)]]));
-    if (c.c) body.append(el("h3", {}, "Counts"), list(D.counts.map((name, n) => [name, c.c[n]])), el("h3", {}, "Timings"),
-      list([["set-up", secs(c.s)], ["trials", secs(c.e)], ["first stale open after", c.fs ? secs(c.fs) : ""], ["groups watching, at most", c.gr], ["stopped because", c.st]]));
+    if (c.c) {
+      const trials = c.c[D.counts.indexOf("trials")], share = (name) => (trials ? pct(c.c[D.counts.indexOf(name)] / trials) : "");
+      body.append(el("h3", {}, "Counts"), list(D.counts.map((name, n) => [name, c.c[n]])), el("h3", {}, "What they are worth"),
+        list([["contested", share("contested")], ["decisive", share("decisive")], ["blocks", c.b], ["design effect", c.de],
+          ["stale of decisive on the known-bad kernel", c.sn], ["natural rate", c.na]]),
+        el("h3", {}, "Timings"), list([["set-up", secs(c.s)], ["trials", secs(c.e)], ["trials per second", c.e ? Math.round(trials / (c.e / 1e9)) : ""],
+          ["decided in", secs((c.s || 0) + (c.e || 0))], ["first stale open after", c.fs ? secs(c.fs) : ""], ["groups watching, at most", c.gr], ["stopped because", c.st]]));
+    }
     if (c.o) body.append(el("h3", {}, "Order witness"), list([["order", c.o], ["events as read", (c.ev || []).join(" ")], ["reason", c.or]]));
     body.append(el("h3", {}, "Provenance"), list(k.about));
     body.append(el("h3", {}, "Run just this cell again"), el("pre", { tabindex: "0" }, c.cmd || ""));

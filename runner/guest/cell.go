@@ -42,6 +42,7 @@ type machine struct {
 	sampling matrix.Sampling
 	rng      *rand.Rand
 	pools    map[string]*pool
+	partner  *partner // of the cell at hand; nil where it needs none
 	// beat tells the host that the cell goes on; it is called between trials.
 	beat func(matrix.Counts)
 }
@@ -74,6 +75,14 @@ func (m *machine) measure(c matrix.Cell, root string) (matrix.Outcome, error) {
 	}
 	begin := time.Now()
 	p, err := m.pool(src, sc, c.Watch, root)
+	if err == nil && sc.held {
+		if m.partner, err = startPartner(); err == nil {
+			defer func() {
+				m.partner.close()
+				m.partner = nil
+			}()
+		}
+	}
 	out.Setup = time.Since(begin)
 	if err != nil {
 		return out, err
@@ -185,7 +194,7 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 		return err
 	}
 	defer b.close()
-	b.victim.asidefd = aside.fd
+	b.victim.asidefd, b.partner = aside.fd, m.partner
 	if sc.Object == matrix.ObjectFile {
 		b.mark = func() error { return markBatch(&b.victim, d, mark) }
 	}

@@ -18,9 +18,9 @@ const (
 	churnQuiet = 300 * time.Millisecond
 )
 
-// churn is a natural scenario: one thread creates and deletes as fast as it
-// can, the other reads one group's events and opens every name it is told of,
-// as two processes would. Nothing holds them in step but the end of a round,
+// churn is a natural scenario: one process creates and deletes as fast as it
+// can, another reads one group's events and opens every name it is told of.
+// Nothing holds them in step but the end of a round,
 // so there is no telling which trials were contested, and nothing widens the
 // window.
 type churn struct {
@@ -40,6 +40,13 @@ func (m *machine) churn(out *matrix.Outcome, src eventSource, sc scenario, ck ch
 			s.close()
 		}
 	}()
+	begin := time.Now()
+	p, err := startPartner()
+	out.Setup = time.Since(begin)
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	nonce := m.rng.Uint64()
 	for round := 1; out.Stop == ""; round++ {
 		begin := time.Now()
@@ -53,7 +60,7 @@ func (m *machine) churn(out *matrix.Outcome, src eventSource, sc scenario, ck ch
 			}
 		}
 		setup := time.Since(begin)
-		r, err := s.round(sc, ck, w.UID, nonce, round, m.cpus)
+		r, err := s.round(p, sc, ck, w.UID, nonce, round, m.cpus)
 		if err != nil {
 			return err
 		}
@@ -106,8 +113,8 @@ func (s *churnStage) close() {
 	s.dir.remove()
 }
 
-// round lets every name live and die once.
-func (s *churnStage) round(sc scenario, ck check, uid int, nonce uint64, round, cpus int) (*churnReader, error) {
+// round has the partner let every name live and die once.
+func (s *churnStage) round(p *partner, sc scenario, ck check, uid int, nonce uint64, round, cpus int) (*churnReader, error) {
 	listfd, err := unix.Open(s.dir.path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.dir.path, err)
@@ -129,12 +136,12 @@ func (s *churnStage) round(sc scenario, ck check, uid int, nonce uint64, round, 
 	if err != nil {
 		return nil, err
 	}
-	errno := c.delete(s.dir.fd, nonce, round)
+	err = p.churn(s.dir.path, c, nonce, round)
 	r.deleted.Store(true)
 	<-ended
 	r.elapsed = time.Since(r.base)
-	if errno != 0 {
-		return nil, fmt.Errorf("create or delete a name: %w", errno)
+	if err != nil {
+		return nil, err
 	}
 	last := &r.parts[len(r.parts)-1]
 	if r.overflows > 0 {
@@ -149,7 +156,7 @@ func (s *churnStage) round(sc scenario, ck check, uid int, nonce uint64, round, 
 	return r, nil
 }
 
-// delete is the deleter's part of a round.
+// delete is the deleter's part of a round, in the partner.
 func (c *churn) delete(dirfd int, nonce uint64, round int) unix.Errno {
 	v := &victim{dirfd: dirfd}
 	for n := c.first; n < c.first+c.names; n++ {

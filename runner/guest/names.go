@@ -15,19 +15,10 @@ func (v *victim) namePointer() uintptr { return uintptr(unsafe.Pointer(&v.name))
 // write makes a file of the victim's name in the directory dirfd. suffix
 // follows the victim's content.
 func (v *victim) write(dirfd int, suffix []byte) unix.Errno {
-	fd, errno := v.writeOpen(dirfd, suffix)
-	if errno == 0 {
-		unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
-	}
-	return errno
-}
-
-// writeOpen is write that leaves the file open for writing.
-func (v *victim) writeOpen(dirfd int, suffix []byte) (int, unix.Errno) {
 	fd, _, errno := unix.RawSyscall6(unix.SYS_OPENAT, uintptr(dirfd), v.namePointer(),
 		unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644, 0, 0)
 	if errno != 0 {
-		return -1, errno
+		return errno
 	}
 	copy(v.content[v.size:], suffix)
 	size := v.size + len(suffix)
@@ -35,11 +26,8 @@ func (v *victim) writeOpen(dirfd int, suffix []byte) (int, unix.Errno) {
 	if errno == 0 && int(n) != size {
 		errno = unix.ENOSPC
 	}
-	if errno != 0 {
-		unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
-		return -1, errno
-	}
-	return int(fd), 0
+	unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	return errno
 }
 
 func (v *victim) unlink(dirfd int) unix.Errno {

@@ -29,6 +29,7 @@ func TestEveryScenarioKnowsItsVictimAndCleansUp(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			v := dirOf(t)
+			p := partnerOf(t, sc)
 			buf := make([]byte, 256)
 			for n := 1; n <= 2*batchSize+1; n++ {
 				v.set(7, n)
@@ -43,6 +44,11 @@ func TestEveryScenarioKnowsItsVictimAndCleansUp(t *testing.T) {
 					t.Fatalf("the living victim %d is identified as %d", n, got)
 				}
 				unix.Close(fd)
+				if p != nil {
+					if err := p.hold(v.path(), v); err != nil {
+						t.Fatal(err)
+					}
+				}
 				if errno := sc.kill(v); errno != 0 {
 					t.Fatalf("kill %d: %v", n, errno)
 				}
@@ -58,6 +64,11 @@ func TestEveryScenarioKnowsItsVictimAndCleansUp(t *testing.T) {
 					unix.Close(fd)
 				} else if errno != unix.ENOENT {
 					t.Fatalf("open %d after its death: %v", n, errno)
+				}
+				if p != nil {
+					if err := p.release(); err != nil {
+						t.Fatal(err)
+					}
 				}
 				if sc.clean != nil {
 					sc.clean(v)

@@ -33,13 +33,15 @@ type pad [64]byte
 // the goroutine that calls trial; the reader runs beside it. They work in
 // lock-step, one name at a time, and neither allocates.
 type block struct {
-	sc     scenario
-	groups []group // in the order of telling; the reader's is the first
-	victim victim
-	mark   func() error // makes the groups watch the victim; nil where they watch its directory
-	nonce  uint64
-	seq    int
-	base   time.Time // of all times in a block
+	sc      scenario
+	groups  []group // in the order of telling; the reader's is the first
+	victim  victim
+	partner *partner     // holds every victim; nil where nobody does
+	path    string       // of the directory
+	mark    func() error // makes the groups watch the victim; nil where they watch its directory
+	nonce   uint64
+	seq     int
+	base    time.Time // of all times in a block
 
 	_        pad
 	ready    atomic.Int64 // deleter: the victim of this trial exists; -1 ends the reader
@@ -100,7 +102,7 @@ type result struct {
 // sentinel's group, 0 where there is none.
 func newBlock(sc scenario, ck check, uid int, d *dir, groups []group, sentinel int, noisy bool, cpus int, nonce uint64) (*block, error) {
 	b := &block{
-		sc: sc, groups: groups, nonce: nonce, base: time.Now(),
+		sc: sc, groups: groups, path: d.path, nonce: nonce, base: time.Now(),
 	}
 	b.victim.dirfd = d.fd
 	r := &b.reader
@@ -145,6 +147,11 @@ func (b *block) trial(c *matrix.Counts) error {
 			return err
 		}
 	}
+	if b.partner != nil {
+		if err := b.partner.hold(b.path, v); err != nil {
+			return err
+		}
+	}
 	b.ready.Store(n)
 	waitFor(&b.armed, n)
 	errno := b.sc.kill(v)
@@ -154,6 +161,12 @@ func (b *block) trial(c *matrix.Counts) error {
 	}
 	b.returned.Store(n)
 	waitFor(&b.done, n)
+	if b.partner != nil {
+		// Without an answer nobody knows whether the victim was held all the time.
+		if err := b.partner.release(); err != nil {
+			return err
+		}
+	}
 	if b.sc.clean != nil {
 		b.sc.clean(v)
 	}

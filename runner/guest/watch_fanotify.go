@@ -36,6 +36,7 @@ var fanotifyInit = map[string]uint64{
 	"FAN_REPORT_DFID_NAME":        unix.FAN_REPORT_DFID_NAME,
 	"FAN_REPORT_DFID_NAME_TARGET": unix.FAN_REPORT_DFID_NAME_TARGET,
 	"FAN_REPORT_FD_ERROR":         unix.FAN_REPORT_FD_ERROR,
+	"FAN_REPORT_MNT":              unix.FAN_REPORT_MNT,
 }
 
 // fanotifyMark are the bits of fanotify_mark(2)'s flags, FAN_MARK_ADD implied.
@@ -43,6 +44,7 @@ var fanotifyMark = map[string]uint64{
 	"FAN_MARK_INODE":               unix.FAN_MARK_INODE,
 	"FAN_MARK_MOUNT":               unix.FAN_MARK_MOUNT,
 	"FAN_MARK_FILESYSTEM":          unix.FAN_MARK_FILESYSTEM,
+	"FAN_MARK_MNTNS":               unix.FAN_MARK_MNTNS,
 	"FAN_MARK_DONT_FOLLOW":         unix.FAN_MARK_DONT_FOLLOW,
 	"FAN_MARK_ONLYDIR":             unix.FAN_MARK_ONLYDIR,
 	"FAN_MARK_EVICTABLE":           unix.FAN_MARK_EVICTABLE,
@@ -71,6 +73,12 @@ var fanotifyMask = map[string]uint64{
 	"FAN_DELETE_SELF":    unix.FAN_DELETE_SELF,
 	"FAN_MOVE_SELF":      unix.FAN_MOVE_SELF,
 	"FAN_FS_ERROR":       unix.FAN_FS_ERROR,
+	"FAN_MNT_ATTACH":     unix.FAN_MNT_ATTACH,
+	"FAN_MNT_DETACH":     unix.FAN_MNT_DETACH,
+	"FAN_OPEN_PERM":      unix.FAN_OPEN_PERM,
+	"FAN_OPEN_EXEC_PERM": unix.FAN_OPEN_EXEC_PERM,
+	"FAN_ACCESS_PERM":    unix.FAN_ACCESS_PERM,
+	"FAN_PRE_ACCESS":     unix.FAN_PRE_ACCESS,
 	"FAN_ONDIR":          unix.FAN_ONDIR,
 	"FAN_EVENT_ON_CHILD": unix.FAN_EVENT_ON_CHILD,
 }
@@ -99,9 +107,21 @@ func (fanotify) catalog() matrix.EventSource {
 			if class == unix.FAN_ALL_CLASS_BITS {
 				wrong = append(wrong, "a group has one class; name only one FAN_CLASS_ flag")
 			}
+			// FAN_MARK_MNTNS has the bits of both others (6.14).
+			objects := 0
+			for _, f := range w.Flags["mark"] {
+				if f == "FAN_MARK_MOUNT" || f == "FAN_MARK_FILESYSTEM" || f == "FAN_MARK_MNTNS" {
+					objects++
+				}
+			}
+			if objects > 1 {
+				wrong = append(wrong, "a mark has one object; name only one of FAN_MARK_MOUNT, FAN_MARK_FILESYSTEM and FAN_MARK_MNTNS")
+			}
 			mark := flagBits(fanotifyMark, w.Flags["mark"])
-			if mark&unix.FAN_MARK_MOUNT != 0 && mark&unix.FAN_MARK_FILESYSTEM != 0 {
-				wrong = append(wrong, "a mark has one object; name only one of FAN_MARK_MOUNT and FAN_MARK_FILESYSTEM")
+			const answered = unix.FAN_OPEN_PERM | unix.FAN_OPEN_EXEC_PERM | unix.FAN_ACCESS_PERM | unix.FAN_PRE_ACCESS
+			if flagBits(fanotifyMask, w.Flags["mask"])&answered != 0 {
+				wrong = append(wrong, "a permission event stops the process until the group answers, and no group of kqual answers; "+
+					"take FAN_PRE_ACCESS and what ends in _PERM out")
 			}
 			const ignore = unix.FAN_MARK_IGNORED_MASK | unix.FAN_MARK_IGNORE
 			if mark&ignore != 0 {

@@ -1,5 +1,5 @@
-// Command stressed is kqual's guest with something taken away before it
-// measures; mode, set by the linker, says what.
+// Command stressed is kqual's guest with something taken away, or somebody
+// looking on, while it measures; mode, set by the linker, says what.
 package main
 
 import (
@@ -20,10 +20,12 @@ func main() {
 		sysctl("fs/inotify/max_queued_events", "0")
 	case "queue1":
 		sysctl("fs/inotify/max_queued_events", "1")
-	case "instances":
+	case "instances0", "instances1", "instances3":
 		// The limit is per user: all but a few of its instances are taken. The
-		// order witness and the pool share the rest.
-		const limit, left = 4096, 3
+		// order witness and the pool share the rest. A lower limit would not do: the
+		// guest raises it.
+		const limit = 4096
+		left := int(mode[len(mode)-1] - '0')
 		sysctl("fs/inotify/max_user_instances", fmt.Sprint(limit))
 		files := unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}
 		must(unix.Setrlimit(unix.RLIMIT_NOFILE, &files))
@@ -33,6 +35,8 @@ func main() {
 		}
 	case "full":
 		go fill("/mnt/tmpfs")
+	case "onlook", "kill":
+		go onlook(mode == "kill")
 	}
 	guest.Main()
 }
