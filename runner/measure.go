@@ -18,7 +18,8 @@ const (
 	// maxStrikes is how many boots may end in one cell until it has no answer.
 	maxStrikes = 2
 	// maxIdle is how many boots in a row may end outside of any cell, with none
-	// finished, until the kernel is given up: one for the host's bad luck.
+	// finished that was still to do, until the kernel is given up: one for the
+	// host's bad luck.
 	maxIdle = 2
 	// maxEmulator is the same for ends that are known to be QEMU's: of four boots
 	// of Debian's 7.3 under TCG, all end so once in 80,000 times.
@@ -80,9 +81,13 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 			if res.emulator {
 				limit = maxEmulator
 			}
-			// A panic or the wrong kernel would only come again.
-			if idle >= limit || !res.failure.Transient {
+			// A panic or the wrong kernel would only come again, where no cell was
+			// finished before it.
+			if idle >= limit || p.finished == 0 && !res.failure.Transient {
 				return res.failure
+			}
+			if len(planBoot(kr).cells) == 0 {
+				return nil // it had all answers; the boot says how it ended
 			}
 			r.emit(Event{Kernel: kr.Kernel, Text: res.failure.Reason + "; booting again"})
 		}
@@ -120,7 +125,7 @@ type bootPlan struct {
 	cells    []matrix.Cell
 	slots    []int // where an answer goes: an index in KernelRun.Cells, or for repeats -1
 	running  int   // index of the cell that runs, -1 for none
-	finished int
+	finished int   // cells that had no answer before; repeats do not count
 }
 
 // planBoot plans the cells without an answer; those in which a boot has ended
@@ -184,12 +189,12 @@ func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
 			}
 		}
 		p.running = -1
-		p.finished++
 		slot := p.slots[rec.Cell.Index]
 		if slot < 0 {
 			kr.Repeats = append(kr.Repeats, done)
 			return
 		}
+		p.finished++
 		done.Ended = kr.Cells[slot].Ended
 		kr.Cells[slot] = done
 		r.emit(Event{Kernel: kr.Kernel, Cell: &done, Run: snapshot(kr)})
