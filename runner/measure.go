@@ -21,8 +21,9 @@ const (
 	// finished that was still to do, until the kernel is given up: one for the
 	// host's bad luck.
 	maxIdle = 2
-	// maxEmulator is the same for ends that are known to be QEMU's: of four boots
-	// of Debian's 7.3 under TCG, all end so once in 80,000 times.
+	// maxEmulator is how many boots in a row may end in a way that is known to be
+	// QEMU's, with no cell finished, until that counts as any other end: of four
+	// boots of Debian's 7.3 under TCG, all end so once in 80,000 times.
 	maxEmulator = 4
 )
 
@@ -46,7 +47,7 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 	if err != nil {
 		return err
 	}
-	idle := 0
+	idle, emulated := 0, 0
 	for {
 		p := planBoot(kr)
 		if len(p.cells) == 0 {
@@ -64,34 +65,40 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 		b.onRecord = func(rec wire.Record) { r.record(kr, p, rec) }
 		res := b.run(ctx)
 		kr.Boots = append(kr.Boots, res.boot)
+		if p.finished > 0 {
+			idle, emulated = 0, 0
+		}
+		if res.emulator {
+			emulated++
+		}
 		switch {
 		case res.failure == nil:
 			unanswered(kr, &matrix.Failure{Side: matrix.SideGuest, Reason: "the guest was done without an answer for this cell", Log: b.log})
 			return nil
 		case ctx.Err() != nil:
 			return res.failure
-		case p.running >= 0 && p.slots[p.running] >= 0 && !res.emulator:
-			idle = 0
+		case len(planBoot(kr).cells) == 0:
+			return nil // it had all answers; its boot says how it ended
+		case res.emulator && emulated < maxEmulator:
+			r.again(kr, res.failure)
+		case p.running >= 0 && p.slots[p.running] >= 0:
+			idle, emulated = 0, 0
 			r.struck(kr, p.slots[p.running], *res.failure)
 		default:
-			if idle++; p.finished > 0 {
-				idle = 1
-			}
-			limit := maxIdle
-			if res.emulator {
-				limit = maxEmulator
-			}
-			// A panic or the wrong kernel would only come again, where no cell was
-			// finished before it.
-			if idle >= limit || p.finished == 0 && !res.failure.Transient {
+			// What keeps a first boot from its cells, as a panic or the wrong kernel,
+			// would only come again.
+			hopeless := len(kr.Boots) == 1 && p.finished == 0 && !res.failure.Transient
+			if idle++; idle >= maxIdle || hopeless || emulated >= maxEmulator {
 				return res.failure
 			}
-			if len(planBoot(kr).cells) == 0 {
-				return nil // it had all answers; the boot says how it ended
-			}
-			r.emit(Event{Kernel: kr.Kernel, Text: res.failure.Reason + "; booting again"})
+			r.again(kr, res.failure)
 		}
 	}
+}
+
+// again says that a boot costs nothing but itself.
+func (r *run) again(kr *matrix.KernelRun, why *matrix.Failure) {
+	r.emit(Event{Kernel: kr.Kernel, Text: why.Reason + "; booting again"})
 }
 
 // struck files that a boot ended while a cell ran, and says so.
