@@ -17,7 +17,7 @@ BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xm
 # What tests of the kernel sources call beside that.
 TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
 
-.PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
+.PHONY: qualify build deps go test test-unit test-vm test-faults soak test-browser demo lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
 qualify: deps build
@@ -47,6 +47,15 @@ test-unit: go
 test-vm: deps build
 	@scripts/deps $(TEST_PACKAGES)
 	KQUAL_VM=1 $(GO) test -count=1 -p 1 -timeout 35m -run 'VM' ./kernels ./runner ./internal/e2e
+
+# One fault of each class, injected into real boots; docs/faults.md.
+test-faults: deps build
+	KQUAL_VM=1 $(GO) test -count=1 -timeout 20m -v -run 'VMFaults' ./runner
+
+# Boot in a loop with faults sprinkled in: nothing may leak.
+SOAK ?= 5m
+soak: deps build
+	scripts/soak $(SOAK)
 
 # The HTML report in a real browser, and the text formats in real readers.
 test-browser: go
@@ -90,7 +99,7 @@ proposals: deps build
 # The large counts, part by part: whole matrices (lower case) and tests. Each
 # part's result appears under docs/full as soon as it is through. What the
 # proposals cost is measured by make proposals.
-FULL := Repetitions EveryScenario AKilledRun filesystems bases
+FULL := Repetitions EveryScenario AKilledRun FaultsOfTheKernel FaultsOfStalls FaultsOfTheGuest FaultsOfTheChannel FaultsOfQEMU FaultsOfTheEmulation FaultsOfTheBoot FaultsOfTheDisk filesystems bases
 full: deps build
 	@mkdir -p docs/full
 	@for part in $(FULL); do \

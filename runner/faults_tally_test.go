@@ -12,6 +12,7 @@ import (
 type tally struct {
 	order []string // of the classes
 	rows  map[string]*tallyRow
+	left  int // machines and files behind the run
 }
 
 // tallyRow is one class.
@@ -98,5 +99,5 @@ func (y *tally) print(t *testing.T) {
 		t.Log(line.String())
 		expected, lost, wrong = expected+r.expected, lost+r.lost, wrong+r.wrong
 	}
-	t.Logf("%d faults injected, %d told as expected, %d cells lost, %d false verdicts", total, expected, lost, wrong)
+	t.Logf("%d faults injected, %d told as expected, %d cells lost, %d false verdicts, %d machines or files left", total, expected, lost, wrong, y.left)
 }

@@ -106,35 +106,42 @@ func (i injection) kernel() string {
 }
 
 // injections are those of make test, each fault at one phase, or with
-// KQUAL_FULL=1 each at all its phases, several times.
+// KQUAL_FULL=1 each at all its phases, in every boot and in the first one only.
 func injections(faults []fault) []injection {
 	full := os.Getenv("KQUAL_FULL") == "1"
-	reps := 1
-	if full {
-		reps = 3
-	}
 	var list []injection
-	for rep := range reps {
-		for i := range faults {
-			f := &faults[i]
-			for _, phase := range f.at {
-				list = append(list, injection{fault: f, phase: phase, rep: rep})
-				inCell := phase == atSetup || phase == atTrials
-				if full && inCell && f.fails != "" {
-					list = append(list, injection{fault: f, phase: phase, once: true, rep: rep})
-				}
-				if !full {
-					break
-				}
+	for i := range faults {
+		f := &faults[i]
+		for _, phase := range f.at {
+			list = append(list, injection{fault: f, phase: phase})
+			if !full {
+				break
+			}
+			if f.fails != "" && (phase == atSetup || phase == atTrials) {
+				list = append(list, injection{fault: f, phase: phase, once: true})
 			}
 		}
 	}
 	return list
 }
 
-// injectAll has one run over all injections and a kernel without a fault at its
-// end, and checks every answer. slack is recordSlack for it.
-func injectAll(t *testing.T, list []injection, slack time.Duration) {
+// injected is what came of a run with faults.
+type injected struct {
+	cfg   Config
+	cat   matrix.Catalog
+	runs  []matrix.KernelRun // of the faults, in their order, and of the sound kernel
+	marks *marks
+	left  traces // behind
+}
+
+// verdicts judges one kernel.
+func (r injected) verdicts(n int) []matrix.Verdict {
+	return matrix.Judge(r.runs[n], r.cfg.Sampling, r.cat)
+}
+
+// inject has one run over a kernel for every fault and one without at the end,
+// and checks that the run leaves nothing behind.
+func inject(t *testing.T, list []injection) injected {
 	t.Helper()
 	var text strings.Builder
 	fmt.Fprintf(&text, "version: 1\nname: faults\nmachine: {accel: tcg, memory: 256MiB}\nsampling: {detection_limit: 2%%}\nkernels:\n")
@@ -155,27 +162,34 @@ watches:
 `)
 	cfg, cat := testRun(t, text.String())
 	cfg.Guest, cfg.Jobs = program(t, "faulty"), 1
-	shortWaits(t, slack)
-
-	marks := newMarks(t, cfg, list)
+	r := injected{cfg: cfg, cat: cat, marks: newMarks(t, cfg, list)}
 	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
 	var watching sync.WaitGroup
-	watching.Go(func() { marks.follow(ctx) })
+	watching.Go(func() { r.marks.follow(ctx) })
 	before := leftovers(t, cfg)
 	runs, err := Run(context.Background(), cfg)
+	stop()
+	watching.Wait()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop()
-	watching.Wait()
-	if left := leftovers(t, cfg).beyond(before); len(left) > 0 {
-		t.Errorf("the run left %q", left)
+	r.runs, r.left = runs, leftovers(t, cfg).beyond(before)
+	if len(r.left) > 0 {
+		t.Errorf("the run left %q", r.left)
 	}
+	return r
+}
 
+// injectAll injects faults, checks every answer and prints the table. slack is
+// recordSlack for it.
+func injectAll(t *testing.T, list []injection, slack time.Duration) {
+	t.Helper()
+	shortWaits(t, slack)
+	r := inject(t, list)
 	table := newTally()
-	for n, kr := range runs {
-		verdicts := matrix.Judge(kr, cfg.Sampling, cat)
+	table.left = len(r.left)
+	for n, kr := range r.runs {
+		verdicts := r.verdicts(n)
 		if n == len(list) {
 			t.Run("sound", func(t *testing.T) { rightVerdicts(t, kr, verdicts, -1) })
 			continue
@@ -183,10 +197,12 @@ watches:
 		i := list[n]
 		t.Run(i.kernel(), func(t *testing.T) {
 			i.check(t, kr, verdicts)
-			table.add(i, kr, verdicts, marks.announced(t, kr), !t.Failed())
+			announced := r.marks.announced(t, kr)
+			table.add(i, kr, verdicts, announced, !t.Failed())
 			if t.Failed() {
 				explainRun(t, kr, verdicts)
 			}
+			keepForCorpus(t, i, kr)
 		})
 	}
 	table.print(t)
@@ -200,7 +216,7 @@ func shortWaits(t *testing.T, slack time.Duration) {
 	t.Helper()
 	between, first, end, args := recordSlack, bootDeadline, endDeadline, kernelArgs
 	t.Cleanup(func() { recordSlack, bootDeadline, endDeadline, kernelArgs = between, first, end, args })
-	recordSlack, bootDeadline, endDeadline = slack, 2*time.Second, 500*time.Millisecond
+	recordSlack, bootDeadline, endDeadline = slack, 1500*time.Millisecond, 500*time.Millisecond
 	kernelArgs = append(slices.Clone(kernelArgs), "reboot=t")
 }
 

@@ -22,7 +22,7 @@ func init() {
 	faults["give-up"] = func() { panic(errors.New("the guest gives up")) }
 	faults["sleep"] = func() { time.Sleep(time.Hour) }
 	faults["spin"] = func() {
-		for { //nolint:revive // spinning is the fault
+		for {
 		}
 	}
 	// The host does it to this guest: signals to QEMU.
