@@ -333,7 +333,7 @@ func (b *boot) explain(ctx context.Context, own *matrix.Failure, splats []matrix
 		return f
 	}
 	// A QEMU that was killed outranks what a kernel survived, not its panic.
-	if splat, ok := worst(splats); ok && (own == nil || splat.Kind == "panic" || splat.Kind == "oops") {
+	if splat, ok := worst(splats); ok && (own == nil || died(splats)) {
 		f.Reason = splat.Kind + ": " + splat.Line
 		return f
 	}
@@ -363,7 +363,7 @@ func (b *boot) explain(ctx context.Context, own *matrix.Failure, splats []matrix
 // afterDone says how a machine ended whose guest was done: nothing of that
 // changes an answer.
 func afterDone(own *matrix.Failure, splats []matrix.Splat, off bool) string {
-	if s, ok := worst(splats); ok && (s.Kind == "panic" || s.Kind == "oops" || s.Kind == "BUG") {
+	if s, ok := worst(splats); ok && died(splats) {
 		return "done, then " + s.Kind + ": " + s.Line
 	}
 	switch {

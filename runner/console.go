@@ -115,6 +115,13 @@ func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 	return matrix.Splat{}, false
 }
 
+// died says whether the kernel itself gave up.
+func died(splats []matrix.Splat) bool {
+	return slices.ContainsFunc(splats, func(s matrix.Splat) bool {
+		return s.Kind == "panic" || s.Kind == "oops" || s.Kind == "BUG"
+	})
+}
+
 // fresh are the splats that no finished cell has told of: what a kernel survived
 // then does not explain how its boot ended. Guests cut the lines that they tell.
 func fresh(splats []matrix.Splat, told []string) []matrix.Splat {

@@ -288,7 +288,7 @@ func (i injection) check(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Ve
 		rightVerdicts(t, kr, verdicts, -1)
 		i.boot(t, kr, 1)
 		end := kr.Boots[0].End
-		if !regexp.MustCompile(`^done(, then .*(` + i.fails + `)|, but did not power off)?$`).MatchString(end) {
+		if !regexp.MustCompile(`^done(, then ` + strings.TrimPrefix(i.fails, "^") + `.*|, but did not power off)?$`).MatchString(end) {
 			t.Errorf("after done, it ended %q", end)
 		}
 	}
@@ -403,7 +403,7 @@ type marks struct {
 func newMarks(t *testing.T, cfg Config, list []injection) *marks {
 	m := &marks{dir: cfg.LogDir, signals: map[string]syscall.Signal{}, t: t}
 	for _, i := range list {
-		for n := range maxEmulator {
+		for n := 0; i.signal != 0 && n < maxStrikes+maxIdle; n++ {
 			m.signals[filepath.Join(m.dir, logName(i.kernel(), n))] = i.signal
 		}
 	}
@@ -415,20 +415,18 @@ const announcement = "faulty: "
 
 // follow sends QEMU its signal as soon as its guest has announced it.
 func (m *marks) follow(ctx context.Context) {
-	struck := map[string]bool{}
-	for ctx.Err() == nil {
+	for len(m.signals) > 0 && ctx.Err() == nil {
 		time.Sleep(5 * time.Millisecond)
-		pid, ok := findQEMU(fmt.Sprintf("kqual-%d-", os.Getpid()))
-		if !ok {
-			continue
-		}
 		for log, signal := range m.signals {
-			if signal == 0 || struck[log] || m.count(log) == 0 {
+			if m.count(log) == 0 {
 				continue
 			}
-			struck[log] = true
-			if err := syscall.Kill(pid, signal); err != nil {
-				m.t.Errorf("signal %v: %v", signal, err)
+			delete(m.signals, log)
+			pid, ok := findQEMU(fmt.Sprintf("kqual-%d-", os.Getpid()))
+			if !ok {
+				m.t.Errorf("%s: found no QEMU to end", filepath.Base(log))
+			} else if err := syscall.Kill(pid, signal); err != nil {
+				m.t.Errorf("%s: signal %v: %v", filepath.Base(log), signal, err)
 			}
 		}
 	}

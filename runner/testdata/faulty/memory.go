@@ -8,11 +8,14 @@ import (
 
 // Faults of memory: the guest takes all of it, or a process beside it does.
 
+// eater is the argument with which this program is that process.
+const eater = "eat"
+
 func init() {
 	faults["memory"] = eat
 	faults["oom-kill"] = func() {
 		// Where nothing else can be killed, the kernel takes the child.
-		_ = exec.Command("/proc/self/exe", "eat").Run()
+		_ = exec.Command("/proc/self/exe", eater).Run()
 	}
 }
 

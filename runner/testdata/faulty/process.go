@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +34,16 @@ func init() {
 	faults["clock-forward"] = func() { setClock(time.Now().AddDate(10, 0, 0)) }
 	faults["clock-back"] = func() { setClock(time.Unix(0, 0)) }
 	faults["clock-source"] = func() {
-		write("/sys/devices/system/clocksource/clocksource0/current_clocksource", "acpi_pm")
+		const dir = "/sys/devices/system/clocksource/clocksource0/"
+		all, _ := os.ReadFile(dir + "available_clocksource")
+		now, _ := os.ReadFile(dir + "current_clocksource")
+		for _, name := range strings.Fields(string(all)) {
+			if name != strings.TrimSpace(string(now)) {
+				write(dir+"current_clocksource", name)
+				return
+			}
+		}
+		fail("find another clock source in %q", all)
 	}
 	faults["other-release"] = func() {
 		const uname26 = 0x0020000 // UNAME26 of personality(2): uname -r says 2.6
