@@ -21,7 +21,7 @@ TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
 # What the large runs call beside that: other compilers.
 FULL_PACKAGES := gcc-11=gcc-11 clang=clang
 
-.PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
+.PHONY: qualify build deps go test test-unit test-vm test-faults soak test-browser demo lint vuln fuzz bench proposals full readme clean
 
 # The main job: boot every kernel of matrix.yaml and print the table.
 qualify: deps build
@@ -51,6 +51,15 @@ test-unit: go
 test-vm: deps build
 	@scripts/deps $(TEST_PACKAGES)
 	KQUAL_VM=1 $(GO) test -count=1 -p 1 -timeout 35m -run 'VM' ./kernels ./runner ./internal/e2e
+
+# One fault of each class, injected into real boots; docs/faults.md.
+test-faults: deps build
+	KQUAL_VM=1 $(GO) test -count=1 -timeout 20m -v -run 'VMFaults' ./runner
+
+# Boot in a loop with faults sprinkled in: nothing may leak.
+SOAK ?= 5m
+soak: deps build
+	scripts/soak $(SOAK)
 
 # Pages in a real browser, text formats and what deploy/ has in real readers.
 test-browser: go
@@ -93,7 +102,8 @@ proposals: deps build
 
 # The large counts, part by part: whole matrices (lower case) and tests. Each
 # part's result appears under docs/full as soon as it is through.
-FULL := Repetitions EveryScenario AKilledRun AKilledNightly FromGit filesystems bases toolchains proposals
+FULL := Repetitions EveryScenario AKilledRun AKilledNightly FromGit filesystems bases toolchains proposals \
+        FaultsOfTheKernel FaultsOfStalls FaultsOfTheGuest FaultsOfTheChannel FaultsOfQEMU FaultsOfTheEmulation FaultsOfTheBoot FaultsOfTheDisk
 full: deps build
 	@scripts/deps $(TEST_PACKAGES) $(FULL_PACKAGES)
 	@mkdir -p docs/full

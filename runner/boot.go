@@ -56,6 +56,8 @@ type boot struct {
 	firstRecord time.Duration
 	// took is how long the first record took: what tells of the host's speed.
 	took time.Duration
+	// told is what finished cells reported of the kernel's log.
+	told []string
 	// onRecord is called for every record, in order; it may be nil.
 	onRecord func(wire.Record)
 }
@@ -94,7 +96,7 @@ func (b *boot) run(ctx context.Context) bootResult {
 	switch {
 	case errors.As(failure, &d):
 		if v.stopped() {
-			d.side, d.text = matrix.SideHost, d.text+"; QEMU is stopped (SIGSTOP)"
+			own = &matrix.Failure{Side: matrix.SideHost, Reason: "deadline: " + d.text + "; QEMU is stopped (SIGSTOP)", Transient: true}
 		}
 	case failure == nil:
 		own = v.ownEnd(0)
@@ -108,7 +110,7 @@ func (b *boot) run(ctx context.Context) bootResult {
 	off := v.hasEnded()
 	v.stop()
 	res.boot.Total = time.Since(begin)
-	splats := b.splats()
+	splats := fresh(b.splats(), b.told)
 	res.failure = b.explain(ctx, own, splats, failure)
 	if res.failure != nil && res.boot.Release == "" && res.failure.Side == matrix.SideGuest {
 		res.failure.Side = matrix.SideBoot // no hello: it did not come up
@@ -272,6 +274,9 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 					}
 				}
 			}
+			if rec.Cell != nil {
+				b.told = append(b.told, rec.Cell.Outcome.KernelLog...)
+			}
 			if b.onRecord != nil {
 				b.onRecord(rec)
 			}
@@ -328,18 +333,22 @@ func (b *boot) explain(ctx context.Context, own *matrix.Failure, splats []matrix
 		return f
 	}
 	// A QEMU that was killed outranks what a kernel survived, not its panic.
-	if splat, ok := worst(splats); ok && (own == nil || splat.Kind == "panic" || splat.Kind == "oops") {
+	if splat, ok := worst(splats); ok && (own == nil || died(splats)) {
 		f.Reason = splat.Kind + ": " + splat.Line
 		return f
 	}
 	var d *deadlineError
 	switch {
+	case own != nil:
+		own.Log = b.log
+		return own
 	case errors.As(err, &d):
 		f.Side, f.Reason, f.Transient = d.side, "deadline: "+d.text, true
-	case own != nil:
-		return own
+		if b.silent() {
+			f.Reason += ", and nothing on the console"
+		}
 	case errors.Is(err, wire.ErrIncomplete):
-		f.Reason, f.Transient = "lost channel: the machine ended before the guest was done", true
+		f.Reason, f.Transient = "lost channel: the machine "+b.machineEnd()+" before the guest was done", true
 		if line := b.lastWords(); line != "" {
 			f.Reason += ": " + line
 		}
@@ -354,7 +363,7 @@ func (b *boot) explain(ctx context.Context, own *matrix.Failure, splats []matrix
 // afterDone says how a machine ended whose guest was done: nothing of that
 // changes an answer.
 func afterDone(own *matrix.Failure, splats []matrix.Splat, off bool) string {
-	if s, ok := worst(splats); ok && (s.Kind == "panic" || s.Kind == "oops" || s.Kind == "BUG") {
+	if s, ok := worst(splats); ok && died(splats) {
 		return "done, then " + s.Kind + ": " + s.Line
 	}
 	switch {
@@ -386,19 +395,4 @@ func (b *boot) staleBreakpoint(splats []matrix.Splat) bool {
 	return b.accel == AccelTCG && b.machine.VCPUs > 1 && slices.ContainsFunc(splats, func(s matrix.Splat) bool {
 		return strings.HasPrefix(s.Line, "Oops: int3: ") || strings.HasPrefix(s.Line, "int3: ")
 	})
-}
-
-// lastWords is what the guest program itself printed before it gave up.
-func (b *boot) lastWords() string {
-	data, err := os.ReadFile(b.log)
-	if err != nil {
-		return ""
-	}
-	lines := strings.Split(string(data), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if _, text, ok := strings.Cut(lines[i], "kqual guest: "); ok {
-			return strings.TrimSpace(text)
-		}
-	}
-	return ""
 }

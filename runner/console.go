@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"kqual/matrix"
@@ -67,25 +68,43 @@ func splatOf(text string) (matrix.Splat, bool) {
 	return matrix.Splat{}, false
 }
 
-// consequence is a panic that only follows what was told before it.
-var consequence = regexp.MustCompile(`Fatal exception|panic_on_warn set|softlockup: hung tasks|hung_task: blocked tasks`)
+// consequences are panics that only follow what was told before them, and what
+// that can be.
+var consequences = []struct {
+	panic  *regexp.Regexp
+	causes []string
+}{
+	{regexp.MustCompile(`Fatal exception`), []string{"oops", "BUG"}},
+	{regexp.MustCompile(`panic_on_warn set`), []string{"KASAN", "KCSAN", "KFENCE", "UBSAN", "BUG", "WARNING"}},
+	{regexp.MustCompile(`softlockup: hung tasks`), []string{"lockup"}},
+	{regexp.MustCompile(`hung_task: blocked tasks`), []string{"hung task"}},
+	{regexp.MustCompile(`RCU Stall`), []string{"RCU stall"}},
+}
 
-// worst returns the splat that ended a boot: a panic if there is one, or the
-// first oops or BUG that it followed from; else the last oops or lockup; ok is
-// false where nothing fatal was found.
-func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
-	for _, s := range splats {
-		if s.Kind != "panic" {
+// cause is the first line that tells what the panic followed from; the panic
+// itself where none does.
+func cause(splats []matrix.Splat, panic matrix.Splat) matrix.Splat {
+	for _, c := range consequences {
+		if !c.panic.MatchString(panic.Line) {
 			continue
 		}
-		if consequence.MatchString(s.Line) {
-			for _, cause := range splats {
-				if cause.Kind == "oops" || cause.Kind == "BUG" {
-					return cause, true
-				}
+		for _, s := range splats {
+			if slices.Contains(c.causes, s.Kind) {
+				return s
 			}
 		}
-		return s, true
+	}
+	return panic
+}
+
+// worst returns the splat that ended a boot: a panic if there is one, or what it
+// followed from; else the last oops or lockup; ok is false where nothing fatal
+// was found.
+func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
+	for i, s := range splats {
+		if s.Kind == "panic" {
+			return cause(splats[:i], s), true
+		}
 	}
 	for i := len(splats) - 1; i >= 0; i-- {
 		switch splats[i].Kind {
@@ -94,4 +113,24 @@ func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 		}
 	}
 	return matrix.Splat{}, false
+}
+
+// died says whether the kernel itself gave up.
+func died(splats []matrix.Splat) bool {
+	return slices.ContainsFunc(splats, func(s matrix.Splat) bool {
+		return s.Kind == "panic" || s.Kind == "oops" || s.Kind == "BUG"
+	})
+}
+
+// fresh are the splats that no finished cell has told of: what a kernel survived
+// then does not explain how its boot ended. Guests cut the lines that they tell.
+func fresh(splats []matrix.Splat, told []string) []matrix.Splat {
+	told = slices.Clone(told)
+	return slices.DeleteFunc(slices.Clone(splats), func(s matrix.Splat) bool {
+		i := slices.IndexFunc(told, func(line string) bool { return strings.HasPrefix(s.Line, line) })
+		if i >= 0 {
+			told = slices.Delete(told, i, i+1)
+		}
+		return i >= 0
+	})
 }

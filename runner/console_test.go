@@ -80,6 +80,32 @@ func TestAPanicThatFollowsAnOopsIsToldAsTheOops(t *testing.T) {
 	}
 }
 
+// A panic that the kernel was asked to make of something is told as that.
+func TestAPanicOnRequestIsToldAsWhatItFollowedFrom(t *testing.T) {
+	for cause, panic := range map[string]string{
+		"WARNING: CPU: 1 PID: 9 at x.c:1 f+0x0/0x1":                           "panic_on_warn set ...",
+		"watchdog: BUG: soft lockup - CPU#1 stuck for 3s! [init:1]":           "softlockup: hung tasks",
+		"INFO: task init:1 blocked for more than 1 seconds.":                  "hung_task: blocked tasks",
+		"rcu: INFO: rcu_sched self-detected stall on CPU":                     "RCU Stall",
+		"BUG: KASAN: use-after-free in inotify_handle_inode_event+0x1a/0x2f0": "panic_on_warn set ...",
+	} {
+		log := cause + "\nKernel panic - not syncing: " + panic + "\n"
+		s, ok := worst(scanConsole(strings.NewReader(log)))
+		if !ok || s.Line != cause {
+			t.Errorf("%s: got %v, %t", panic, s, ok)
+		}
+	}
+}
+
+func TestWhatAFinishedCellToldDoesNotExplainTheEnd(t *testing.T) {
+	oom := matrix.Splat{Kind: "OOM", Line: "Out of memory: Killed process 9 (init) total-vm:1kB"}
+	again := matrix.Splat{Kind: "OOM", Line: "Out of memory: Killed process 12 (init) total-vm:1kB"}
+	left := fresh([]matrix.Splat{oom, again}, []string{"Out of memory: Killed process 9 (init)", "something else"})
+	if len(left) != 1 || left[0] != again {
+		t.Errorf("left %v", left)
+	}
+}
+
 func TestAnEndlessConsoleLineIsCutAndTheRestIsRead(t *testing.T) {
 	log := strings.Repeat("x", 10*maxConsoleLine) + "\nKernel panic - not syncing: late\n"
 	if s, ok := worst(scanConsole(strings.NewReader(log))); !ok || s.Line != "Kernel panic - not syncing: late" {

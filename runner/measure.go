@@ -19,10 +19,12 @@ const (
 	// maxStrikes is how many boots may end in one cell until it has no answer.
 	maxStrikes = 2
 	// maxIdle is how many boots in a row may end outside of any cell, with none
-	// finished, until the kernel is given up: one for the host's bad luck.
+	// finished that was still to do, until the kernel is given up: one for the
+	// host's bad luck.
 	maxIdle = 2
-	// maxEmulator is the same for ends that are known to be QEMU's: of four boots
-	// of Debian's 7.3 under TCG, all end so once in 80,000 times.
+	// maxEmulator is how many boots in a row may end in a way that is known to be
+	// QEMU's, with no cell finished, until that counts as any other end: of four
+	// boots of Debian's 7.3 under TCG, all end so once in 80,000 times.
 	maxEmulator = 4
 )
 
@@ -42,7 +44,7 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 	if err != nil {
 		return err
 	}
-	idle := 0
+	idle, emulated := 0, 0
 	for {
 		p := planBoot(kr)
 		if len(p.cells) == 0 {
@@ -60,34 +62,44 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 		b.onRecord = func(rec wire.Record) { r.record(kr, p, rec) }
 		res := b.run(ctx)
 		kr.Boots = append(kr.Boots, res.boot)
+		if p.finished > 0 {
+			idle, emulated = 0, 0
+		}
+		if res.emulator {
+			emulated++
+		}
 		switch {
 		case res.failure == nil:
 			unanswered(kr, &matrix.Failure{Side: matrix.SideGuest, Reason: "the guest was done without an answer for this cell", Log: b.log})
 			return nil
 		case ctx.Err() != nil:
 			return res.failure
-		case p.running >= 0 && p.slots[p.running] >= 0 && !res.emulator:
-			idle = 0
+		case len(planBoot(kr).cells) == 0:
+			return nil // it had all answers; its boot says how it ended
+		case res.emulator && emulated < maxEmulator:
+			r.again(kr, res.failure)
+		case p.running >= 0 && p.slots[p.running] >= 0:
+			idle, emulated = 0, 0
 			r.struck(kr, p.slots[p.running], *res.failure)
 		default:
-			if idle++; p.finished > 0 {
-				idle = 1
-			}
-			limit := maxIdle
-			if res.emulator {
-				limit = maxEmulator
-			}
-			// A panic or the wrong kernel would only come again.
-			if idle >= limit || !res.failure.Transient {
+			// What keeps a first boot from its cells, as a panic or the wrong kernel,
+			// would only come again.
+			hopeless := len(kr.Boots) == 1 && p.finished == 0 && !res.failure.Transient
+			if idle++; idle >= maxIdle || hopeless || emulated >= maxEmulator {
 				return res.failure
 			}
-			r.emit(Event{Kernel: kr.Kernel, Text: res.failure.Reason + "; booting again"})
+			r.again(kr, res.failure)
 		}
 	}
 }
 
 // accelOf is the accelerator that a kernel is to boot with.
 func (r *run) accelOf(kr *matrix.KernelRun) string { return cmp.Or(r.cfg.Accel, kr.Machine.Accel) }
+
+// again says that a boot costs nothing but itself.
+func (r *run) again(kr *matrix.KernelRun, why *matrix.Failure) {
+	r.emit(Event{Kernel: kr.Kernel, Text: why.Reason + "; booting again"})
+}
 
 // struck files that a boot ended while a cell ran, and says so.
 func (r *run) struck(kr *matrix.KernelRun, slot int, why matrix.Failure) {
@@ -120,7 +132,7 @@ type bootPlan struct {
 	cells    []matrix.Cell
 	slots    []int // where an answer goes: an index in KernelRun.Cells, or for repeats -1
 	running  int   // index of the cell that runs, -1 for none
-	finished int
+	finished int   // cells that had no answer before; repeats do not count
 }
 
 // planBoot plans the cells without an answer; those in which a boot has ended
@@ -184,12 +196,12 @@ func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
 			}
 		}
 		p.running = -1
-		p.finished++
 		slot := p.slots[rec.Cell.Index]
 		if slot < 0 {
 			kr.Repeats = append(kr.Repeats, done)
 			return
 		}
+		p.finished++
 		done.Ended = kr.Cells[slot].Ended
 		kr.Cells[slot] = done
 		r.emit(Event{Kernel: kr.Kernel, Cell: &done, Run: snapshot(kr)})

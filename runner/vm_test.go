@@ -277,7 +277,7 @@ func TestVMEachFaultIsToldApart(t *testing.T) {
 	}{
 		"panic":        {"quitter", nil, matrix.SideBoot, "panic: Kernel panic - not syncing: Attempted to kill init", 20 * time.Second},
 		"no memory":    {"eater", nil, matrix.SideBoot, "panic: Kernel panic - not syncing: ", 60 * time.Second},
-		"reboot":       {"rebooter", nil, matrix.SideBoot, "lost channel: the machine ended", 20 * time.Second},
+		"reboot":       {"rebooter", nil, matrix.SideBoot, "lost channel: the machine restarted before the guest was done", 20 * time.Second},
 		"garbage":      {"babbler", nil, matrix.SideBoot, "garbage on the channel", 20 * time.Second},
 		"hang":         {"sleeper", func(b *boot) { b.firstRecord = 4 * time.Second }, matrix.SideBoot, "deadline: no record within 4s", 20 * time.Second},
 		"wrong kernel": {"guest", func(b *boot) { c := *img; c.Release = "9.9.9"; b.image = &c }, matrix.SideBoot, "wrong kernel", 20 * time.Second},

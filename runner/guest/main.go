@@ -58,6 +58,7 @@ func run() error {
 	if err := w.Write(wire.Record{Hello: hello}); err != nil {
 		return err
 	}
+	reach(Greeted, nil)
 	switch {
 	case plan.Probe:
 	case plan.Cost != nil:
@@ -72,7 +73,13 @@ func run() error {
 			return err
 		}
 	}
-	return w.Write(wire.Record{Done: &wire.Done{Elapsed: time.Since(begin)}})
+	reach(Finished, nil)
+	if err := w.Write(wire.Record{Done: &wire.Done{Elapsed: time.Since(begin)}}); err != nil {
+		return err
+	}
+	ch.drain()
+	reach(Said, nil)
+	return nil
 }
 
 // measureAll goes through the plan: filesystem by filesystem the order
@@ -83,8 +90,7 @@ func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 	}
 	m := &machine{
 		cpus: cpus, sampling: plan.Sampling, pools: map[string]*pool{},
-		rng:  rand.New(rand.NewPCG(plan.Seed, 0)),
-		beat: heart(w),
+		rng: rand.New(rand.NewPCG(plan.Seed, 0)),
 	}
 	log := openKernelLog()
 	for _, fs := range plan.Filesystems {
@@ -104,6 +110,8 @@ func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 				return err
 			}
 			ch.drain() // a cell may end the kernel: the host must know which
+			reach(Began, &c)
+			m.beat = heart(w, &c)
 			out := matrix.Outcome{}
 			var r *refusal
 			switch {
@@ -118,6 +126,7 @@ func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 			if err := w.Write(wire.Record{Cell: &wire.Cell{Index: i, Outcome: out}}); err != nil {
 				return err
 			}
+			reach(Answered, &c)
 		}
 	}
 	return nil
@@ -135,11 +144,12 @@ func prepared(w *wire.Writer, plan *wire.Plan, cpus int) error {
 // serial port, so that it touches one trial in some thousand.
 const beatEvery = time.Second
 
-// heart returns a function that writes a beat where the last is old enough. A
-// channel that is lost shows at the cell's own record.
-func heart(w *wire.Writer) func(matrix.Counts) {
+// heart returns a function that writes a beat of the cell where the last is old
+// enough. A channel that is lost shows at the cell's own record.
+func heart(w *wire.Writer, cell *matrix.Cell) func(matrix.Counts) {
 	last := time.Now()
 	return func(c matrix.Counts) {
+		reach(Trying, cell)
 		if time.Since(last) < beatEvery {
 			return
 		}

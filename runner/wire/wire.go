@@ -129,7 +129,17 @@ type Reader struct {
 func NewReader(r io.Reader) *Reader {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 0, 4096), MaxLine)
+	s.Split(wholeLines)
 	return &Reader{s: s}
+}
+
+// wholeLines is bufio.ScanLines without what follows the last newline: half a
+// record is what a machine leaves that ends while it writes.
+func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if bytes.IndexByte(data, '\n') < 0 && atEOF {
+		return len(data), nil, nil
+	}
+	return bufio.ScanLines(data, atEOF)
 }
 
 // Read returns the next record. It returns io.EOF after the done record,

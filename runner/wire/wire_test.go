@@ -65,6 +65,21 @@ func TestAStreamWithoutDoneIsIncomplete(t *testing.T) {
 	}
 }
 
+// A machine that ends while it writes leaves half a record: that is no garbage.
+func TestHalfARecordAtTheEndIsIncomplete(t *testing.T) {
+	whole := string(stream(t, sample()[:2]...))
+	for cut := 1; cut < len(whole); cut++ {
+		r := NewReader(strings.NewReader(whole[:cut]))
+		var err error
+		for err == nil {
+			_, err = r.Read()
+		}
+		if !errors.Is(err, ErrIncomplete) {
+			t.Errorf("cut after %d bytes: got %v, want ErrIncomplete", cut, err)
+		}
+	}
+}
+
 func TestDamagedStreamsAreRefused(t *testing.T) {
 	good := string(stream(t, sample()...))
 	lines := strings.SplitAfter(good, "\n")

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Faults of the kernel: sysrq (Documentation/admin-guide/sysrq.rst) and its own
+// dump test module (drivers/misc/lkdtm).
+
+func sysrq(key string)    { write("/proc/sysrq-trigger", key) }
+func provoke(what string) { write("/sys/kernel/debug/provoke-crash/DIRECT", what) }
+
+// aside runs f on a thread of its own, so that the guest can go on.
+func aside(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		f()
+	}()
+}
+
+func init() {
+	faults["panic"] = func() { sysrq("c") }
+	faults["oops"] = func() { provoke("EXCEPTION") }
+	faults["bug"] = func() { provoke("BUG") }
+	faults["stack"] = func() { provoke("EXHAUST_STACK") }
+	faults["warning"] = func() { provoke("WARNING") }
+	faults["warning-panic"] = func() {
+		write("/proc/sys/kernel/panic_on_warn", "1")
+		provoke("WARNING")
+	}
+	faults["cli"] = func() { provoke("HARDLOCKUP") }
+	faults["reset"] = func() { sysrq("b") }
+	// A breakpoint that the kernel has removed, as QEMU's emulation can run into.
+	faults["int3"] = func() {
+		write("/dev/kmsg", "<1>Oops: int3: 0000 [#1] SMP NOPTI")
+		sysrq("c")
+	}
+
+	faults["soft-lockup"] = func() {
+		watchdog()
+		provoke("SOFTLOCKUP")
+	}
+	faults["soft-lockup-panic"] = func() {
+		watchdog()
+		write("/proc/sys/kernel/softlockup_panic", "1")
+		provoke("SOFTLOCKUP")
+	}
+	faults["rcu-stall"] = func() {
+		write("/proc/sys/kernel/soft_watchdog", "0")
+		write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "3") // seconds, the least
+		provoke("SOFTLOCKUP")
+	}
+	faults["hung-task"] = func() {
+		hungTasks()
+		provoke("HUNG_TASK")
+	}
+	faults["hung-task-panic"] = func() {
+		hungTasks()
+		write("/proc/sys/kernel/hung_task_panic", "1")
+		provoke("HUNG_TASK")
+	}
+	// The guest goes on when the kernel has complained.
+	faults["hung-beside"] = func() {
+		hungTasks()
+		aside(func() { provoke("HUNG_TASK") })
+		time.Sleep(3 * time.Second)
+	}
+}
+
+// watchdog makes a CPU that is kept for two seconds a soft lockup.
+func watchdog() { write("/proc/sys/kernel/watchdog_thresh", "1") }
+
+// hungTasks makes a task that is blocked for a second a hung one.
+func hungTasks() { write("/proc/sys/kernel/hung_task_timeout_secs", "1") }
+
+func init() {
+	reboot := func(cmd int) func() {
+		return func() { _ = unix.Reboot(cmd) }
+	}
+	faults["restart"] = reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	faults["power-off"] = reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	faults["halt"] = reboot(unix.LINUX_REBOOT_CMD_HALT)
+}
