@@ -29,12 +29,12 @@ const (
 
 type runOptions struct {
 	selector
+	budgetFlags
 	outputs []string
 	dir     string
 	asJSON  bool
 	wide    bool
 	accel   string
-	jobs    int
 	resume  bool
 }
 
@@ -57,8 +57,9 @@ cannot be had so fails, and the others go on.
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd, o) },
 	}
-	o.flags(cmd)
+	o.selector.flags(cmd)
 	o.getFlags(cmd)
+	o.budgetFlags.flags(cmd)
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, outputHelp)
 	f.StringVar(&o.dir, "out", defaultOut, "`DIR` for results.json, report.md and logs/")
@@ -66,7 +67,6 @@ cannot be had so fails, and the others go on.
 	f.BoolVar(&o.wide, "wide", false, wideHelp)
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg (default: what the matrix says)")
 	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out: measure only cells without an answer")
-	f.IntVarP(&o.jobs, "jobs", "j", 0, "virtual machines at a time (default: what the host's CPUs allow)")
 	_ = cmd.RegisterFlagCompletionFunc("accel", cobra.FixedCompletions(accelerators, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -75,7 +75,11 @@ var accelerators = []string{"auto", runner.AccelKVM, runner.AccelTCG}
 
 func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	ctx := cmd.Context()
-	if err := o.check(); err != nil {
+	if err := checkAccel(o.accel); err != nil {
+		return err
+	}
+	budget, err := o.budget()
+	if err != nil {
 		return err
 	}
 	outputs, err := parseOutputs(o.outputs, o.dir)
@@ -110,7 +114,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	r, err := a.perform(ctx, job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, jobs: o.jobs, known: known, before: before})
+	r, err := a.perform(ctx, job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, budget: budget, known: known, before: before})
 	if r == nil {
 		return err
 	}
@@ -131,7 +135,7 @@ type job struct {
 	cache  *kernels.Cache
 	dir    string
 	accel  string // see runner.Config
-	jobs   int
+	budget runner.Budget
 	known  []matrix.KernelRun // what need not be measured again
 	before time.Duration      // spent before it was resumed
 }
@@ -153,7 +157,7 @@ func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
 	c.start()
 	runs, err := a.measure(ctx, runner.Config{
 		Plan: j.plan, Sampling: j.spec.Sampling, Cache: j.cache, CacheDir: j.cache.Dir(),
-		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Jobs: j.jobs, Earlier: j.known, OnEvent: c.event,
+		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Budget: j.budget, Earlier: j.known, OnEvent: c.event,
 	})
 	stopWatching()
 	interrupted := ctx.Err() != nil
@@ -165,14 +169,11 @@ func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
 	return r, saveErr
 }
 
-func (o runOptions) check() error {
-	switch {
-	case o.accel != "" && !slices.Contains(accelerators, o.accel):
-		return usage(fmt.Errorf("--accel: unknown accelerator %q; %s", o.accel, matrix.DidYouMean(o.accel, accelerators)))
-	case o.jobs < 0:
-		return usage(fmt.Errorf("--jobs: %d is less than 0; leave it out to let the host's CPUs decide", o.jobs))
+func checkAccel(name string) error {
+	if name == "" || slices.Contains(accelerators, name) {
+		return nil
 	}
-	return nil
+	return usage(fmt.Errorf("--accel: unknown accelerator %q; %s", name, matrix.DidYouMean(name, accelerators)))
 }
 
 // publish writes the report in every form that was asked for.

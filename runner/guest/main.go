@@ -59,6 +59,9 @@ func run() error {
 		return err
 	}
 	if !plan.Probe {
+		if err := ch.await(); err != nil {
+			return err
+		}
 		if err := measureAll(ch, w, plan, hello.CPUs); err != nil {
 			return err
 		}
