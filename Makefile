@@ -61,7 +61,7 @@ demo: deps build
 	./kqual run -o markdown=docs/demo/report.md -o svg=docs/demo/rates.svg -o html=docs/demo/report.html
 	# Neither this machine's mirror nor its logs are there for a reader.
 	sed -i -E -e 's#https?://[^/ "]+/debian#the mirror of apt, /debian#g' \
-		-e 's#\[([^]]*)\]\(<\.\./\.\./out/[^>]*>\)#\1#g' -e 's#"url":"\.\./\.\./out/[^"]*",?##g' docs/demo/report.md docs/demo/report.html
+		-e 's#\[([^]]*)\]\(<\.\./\.\./runs/[^>]*>\)#\1#g' -e 's#"url":"\.\./\.\./runs/[^"]*",?##g' docs/demo/report.md docs/demo/report.html
 	chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
 		--disable-component-update --disable-sync --user-data-dir=$$(mktemp -d) --hide-scrollbars \
 		--window-size=1280,1800 --screenshot=docs/demo/report.png file://$(CURDIR)/docs/demo/report.html
@@ -96,8 +96,8 @@ full: deps build
 	@for part in $(FULL); do \
 		echo "== $$part"; \
 		if test -e matrices/$$part.yaml; then \
-			./kqual run -m matrices/$$part.yaml --out out/full-$$part > /dev/null || exit 1; \
-			sed -E 's#https?://[^/ "]+/debian#the mirror of apt, /debian#g' out/full-$$part/report.md > docs/full/$$part.md; \
+			./kqual run -m matrices/$$part.yaml --out runs/full-$$part > /dev/null || exit 1; \
+			sed -E 's#https?://[^/ "]+/debian#the mirror of apt, /debian#g' runs/full-$$part/report.md > docs/full/$$part.md; \
 			continue; \
 		fi; \
 		KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -p 1 -timeout 12h -v -run "VM.*$$part" ./runner ./internal/e2e > docs/full/$$part.txt.new || exit 1; \
@@ -108,5 +108,6 @@ full: deps build
 readme: build
 	scripts/readme-table
 
+# Runs stay: they are results. rm -r runs removes them.
 clean:
-	rm -rf kqual out
+	rm -rf kqual

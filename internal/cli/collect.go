@@ -32,7 +32,7 @@ func (c *collector) start() {
 	c.releases = map[string]string{}
 	c.dirty = make(chan struct{}, 1)
 	c.saved = make(chan struct{})
-	c.changed() // the empty report replaces that of an earlier run at once
+	c.save() // the empty report replaces that of an earlier run at once
 	go func() {
 		defer close(c.saved)
 		for range c.dirty {

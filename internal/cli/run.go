@@ -19,9 +19,8 @@ import (
 	"kqual/runner"
 )
 
-// What a run writes below its output directory.
+// What a run writes into its directory.
 const (
-	defaultOut   = "out"
 	resultsName  = "results.json"
 	markdownName = "report.md"
 	logsName     = "logs"
@@ -48,7 +47,12 @@ print one table.
 
 The table goes to standard output, one line per finished cell to standard error.
 results.json is saved cell by cell, so the first Ctrl-C keeps what is finished;
-a second one kills kqual and its virtual machines at once.
+a second one kills kqual and its virtual machines at once. --resume goes on with
+the last run of the matrix that has cells without an answer.
+
+A run has a directory of its own, runs/DATE-TIME-N (UTC), with the matrix as it
+was read, results.json, report.md and logs/; runs/latest is the last that began.
+Runs stay until you remove them.
 
 --locked takes exactly the kernels that kqual kernels lock wrote down; one that
 cannot be had so fails, and the others go on.
@@ -62,11 +66,11 @@ cannot be had so fails, and the others go on.
 	o.budgetFlags.flags(cmd)
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, outputHelp)
-	f.StringVar(&o.dir, "out", defaultOut, "`DIR` for results.json, report.md and logs/")
+	f.StringVar(&o.dir, "out", "", "`DIR` for results.json, report.md and logs/ (default: a new one in runs/)")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON on standard output instead of the table")
 	f.BoolVar(&o.wide, "wide", false, wideHelp)
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg (default: what the matrix says)")
-	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out: measure only cells without an answer")
+	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out, or with the last in runs/: measure only cells without an answer")
 	_ = cmd.RegisterFlagCompletionFunc("accel", cobra.FixedCompletions(accelerators, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -98,6 +102,13 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	for _, c := range plan.NoControl {
 		a.say("kqual: warning: no cell of a control is selected: %s; nothing else shows what this host can see", reports.Printable(c))
 	}
+	cache, err := o.openCache()
+	if err != nil {
+		return err
+	}
+	if o.dir, err = a.chooseDir(o, spec.Hash); err != nil {
+		return err
+	}
 	unlock, err := claim(o.dir, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", o.dir)))
 	if err != nil {
 		return err
@@ -110,11 +121,15 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 			return err
 		}
 	}
-	cache, err := o.openCache()
-	if err != nil {
-		return err
+	if err := a.keepSpec(o, o.dir); err != nil {
+		a.say("kqual: %s", describe(err)) // no reason not to measure
 	}
-	r, err := a.perform(ctx, job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, budget: budget, known: known, before: before})
+	j := job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, budget: budget, known: known, before: before}
+	if isRun(o.dir) {
+		j.begun = func() error { return pointLatest(o.dir) }
+		defer a.say("kqual: this run is kept in %s", o.dir)
+	}
+	r, err := a.perform(ctx, j)
 	if r == nil {
 		return err
 	}
@@ -138,6 +153,7 @@ type job struct {
 	budget runner.Budget
 	known  []matrix.KernelRun // what need not be measured again
 	before time.Duration      // spent before it was resumed
+	begun  func() error       // called when the first results are saved; it may be nil
 }
 
 // perform measures a plan into its directory, cell by cell, and returns the
@@ -155,6 +171,11 @@ func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
 		show.interrupted("kqual: interrupted: stopping, finished cells are kept; once more kills at once")
 	})
 	c.start()
+	if j.begun != nil {
+		if err := j.begun(); err != nil {
+			show.line("kqual: " + describe(err))
+		}
+	}
 	runs, err := a.measure(ctx, runner.Config{
 		Plan: j.plan, Sampling: j.spec.Sampling, Cache: j.cache, CacheDir: j.cache.Dir(),
 		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Budget: j.budget, Earlier: j.known, OnEvent: c.event,
@@ -215,7 +236,7 @@ func claim(dir string, busy error) (unlock func(), err error) {
 	case !ok:
 		return nil, busy
 	}
-	if err := atomicfile.Clean(dir, resultsName, markdownName); err != nil {
+	if err := atomicfile.Clean(dir, resultsName, markdownName, specName, lockName); err != nil {
 		_ = l.Unlock()
 		return nil, err
 	}
