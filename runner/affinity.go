@@ -57,13 +57,14 @@ func bindThread(tid int, cpus []int) {
 	_ = unix.SchedSetaffinity(tid, &set)
 }
 
-// settle makes the QEMU of that -name ready to race: its virtual CPUs go to the
+// settle makes a QEMU ready to race: its virtual CPUs go to the
 // host CPUs given, one each, its other threads to any of them, and all go before
-// other processes. It returns when that is done, or settleTime is up.
-func settle(ctx context.Context, name string, vcpus int, cpus []int) {
+// other processes. It returns when that is done, QEMU
+// has ended or settleTime is up.
+func settle(ctx context.Context, v *vm, vcpus int, cpus []int) {
 	deadline := time.Now().Add(settleTime)
-	for time.Now().Before(deadline) && ctx.Err() == nil {
-		if pid, ok := findQEMU(name); ok {
+	for time.Now().Before(deadline) && ctx.Err() == nil && !v.hasEnded() {
+		if pid, ok := findQEMU(v.name); ok {
 			if os.Geteuid() == 0 {
 				_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(raceNice)), 0)
 			}

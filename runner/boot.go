@@ -242,6 +242,8 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 	defer timer.Stop()
 	var greeted, begun time.Time
 	var turn <-chan struct{} // while the guest waits for its CPUs
+	limit := newLimits()
+	defer limit.stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -251,11 +253,16 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 				return &deadlineError{"no record within " + first.String(), matrix.SideBoot}
 			}
 			return &deadlineError{"no record for " + b.between().String(), matrix.SideGuest}
+		case <-limit.cell.C:
+			return &deadlineError{"the cell was not through within " + b.cellLimit().String(), matrix.SideGuest}
+		case <-limit.kernel.C:
+			return &deadlineError{"the kernel's cells were not through within " + b.kernelLimit().String(), matrix.SideGuest}
 		case <-turn:
 			turn, begun = nil, time.Now()
 			res.boot.Held = begun.Sub(greeted)
 			v.race(ctx, b.machine.VCPUs, b.turn.cpus(b.cpus))
 			timer.Reset(b.between())
+			limit.kernel.Reset(b.kernelLimit())
 		case it := <-items:
 			if it.err != nil {
 				return it.err
@@ -282,6 +289,12 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 			}
 			if b.onRecord != nil {
 				b.onRecord(rec)
+			}
+			switch {
+			case rec.Begin != nil:
+				limit.cell.Reset(b.cellLimit())
+			case rec.Cell != nil:
+				limit.cell.Stop()
 			}
 			if rec.Done != nil {
 				res.boot.Cells = time.Since(begun)

@@ -22,11 +22,12 @@ type Config struct {
 	Plan     *matrix.Plan
 	Sampling matrix.Sampling
 	Cache    *kernels.Cache
-	CacheDir string // where accelerators are remembered
-	LogDir   string // console logs, one per boot; made if missing
-	Guest    string // program to run as PID 1; empty for this one
-	Accel    string // overrides the matrix: auto, kvm, tcg; empty does not
-	Budget   Budget // what of the host the machines may use
+	CacheDir string        // where accelerators are remembered
+	LogDir   string        // console logs, one per boot; made if missing
+	Guest    string        // program to run as PID 1; empty for this one
+	Accel    string        // overrides the matrix: auto, kvm, tcg; empty does not
+	Budget   Budget        // what of the host the machines may use
+	MaxTime  time.Duration // what is not measured then has no answer; 0 for no limit
 	// Earlier is what an unfinished run of the same matrix has measured: its
 	// outcomes are kept where the kernel is still the same.
 	Earlier []matrix.KernelRun
@@ -80,7 +81,9 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	for i, k := range cfg.Plan.Kernels {
 		r.runs[i] = newKernelRun(k)
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	limited, cancel := withRunDeadline(ctx, cfg.MaxTime)
+	defer cancel()
+	g, ctx := errgroup.WithContext(limited)
 	order := bootOrder(cfg.Plan, cfg.Budget)
 	g.Go(func() error {
 		r.fetchAll(ctx, g, order, func(f fetched) {
@@ -93,7 +96,10 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	})
 	err = g.Wait()
 	for i := range r.runs {
-		unanswered(&r.runs[i], &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"})
+		unanswered(&r.runs[i], r.stopped(limited))
+	}
+	if errors.Is(context.Cause(limited), errRunDeadline) {
+		err = nil // the cells say so
 	}
 	return r.runs, err
 }
@@ -189,7 +195,7 @@ func (r *run) kernel(ctx context.Context, f fetched, order int) {
 			why = &matrix.Failure{Side: matrix.SideKernel, Reason: oneLine(err)}
 		}
 		if ctx.Err() != nil {
-			why = &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"}
+			why = r.stopped(ctx)
 		}
 		kr.Error = why
 		unanswered(kr, why)

@@ -123,7 +123,7 @@ func (v *vm) stop() {
 // race gives QEMU the CPUs to race on and lets the guest, which waits for that,
 // go on. A guest that is gone shows at its records.
 func (v *vm) race(ctx context.Context, vcpus int, cpus []int) {
-	settle(ctx, v.name, vcpus, cpus)
+	settle(ctx, v, vcpus, cpus)
 	_, _ = v.records.WriteString(wire.Go)
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,4 +39,15 @@ func (b *budgetFlags) budget() (runner.Budget, error) {
 	}
 	out.Memory = n
 	return out, nil
+}
+
+func maxRunTimeFlag(cmd *cobra.Command, d *time.Duration) {
+	cmd.Flags().DurationVar(d, "max-run-time", 0, "`DURATION` after which what is not measured gets an error, as in 6h (default: no limit)")
+}
+
+func checkMaxRunTime(d time.Duration) error {
+	if d < 0 {
+		return usage(fmt.Errorf("--max-run-time: %s is negative; give a duration such as 6h", d))
+	}
+	return nil
 }

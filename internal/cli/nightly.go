@@ -30,6 +30,7 @@ type nightlyOptions struct {
 	onChange string
 	keep     int
 	accel    string
+	maxTime  time.Duration
 	asJSON   bool
 }
 
@@ -70,6 +71,7 @@ Exit codes:
 	f.IntVar(&o.keep, "keep", 30, "how many nights keep their directory; the history keeps all, tagged nights keep theirs")
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg; nothing is taken over then")
 	o.limits.flags(cmd)
+	maxRunTimeFlag(cmd, &o.maxTime)
 	jsonFlag(cmd, &o.asJSON)
 	return cmd
 }
@@ -82,6 +84,9 @@ func (o nightlyOptions) check() error {
 		return usage(fmt.Errorf("--keep: %d is less than 1; the last night is always kept", o.keep))
 	}
 	if _, err := o.limits.budget(); err != nil {
+		return err
+	}
+	if err := checkMaxRunTime(o.maxTime); err != nil {
 		return err
 	}
 	return checkAccel(o.accel)
@@ -200,7 +205,7 @@ func (a *app) measureNight(ctx context.Context, db *history.DB, o nightlyOptions
 		return "", nil, err
 	}
 	dir := nightly.Dir(o.state, id)
-	j := job{spec: spec, plan: plan, cache: cache, dir: dir, accel: o.accel, budget: budget}
+	j := job{spec: spec, plan: plan, cache: cache, dir: dir, accel: o.accel, budget: budget, maxTime: o.maxTime}
 	switch {
 	case unfinished != nil && unfinished.State == reports.StateDone && !nightly.NothingRan(unfinished):
 		a.say("kqual: night %s is measured; going on with its report", id)

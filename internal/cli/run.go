@@ -34,6 +34,7 @@ type runOptions struct {
 	asJSON  bool
 	wide    bool
 	accel   string
+	maxTime time.Duration
 	resume  bool
 }
 
@@ -71,6 +72,7 @@ cannot be had so fails, and the others go on.
 	f.BoolVar(&o.wide, "wide", false, wideHelp)
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg (default: what the matrix says)")
 	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out, or with the last in runs/: measure only cells without an answer")
+	maxRunTimeFlag(cmd, &o.maxTime)
 	_ = cmd.RegisterFlagCompletionFunc("accel", cobra.FixedCompletions(accelerators, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -84,6 +86,9 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	}
 	budget, err := o.budget()
 	if err != nil {
+		return err
+	}
+	if err := checkMaxRunTime(o.maxTime); err != nil {
 		return err
 	}
 	outputs, err := parseOutputs(o.outputs, o.dir)
@@ -124,7 +129,7 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if err := a.keepSpec(o, o.dir); err != nil {
 		a.say("kqual: %s", describe(err)) // no reason not to measure
 	}
-	j := job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, budget: budget, known: known, before: before}
+	j := job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, budget: budget, maxTime: o.maxTime, known: known, before: before}
 	if isRun(o.dir) {
 		j.begun = func() error { return pointLatest(o.dir) }
 		defer a.say("kqual: this run is kept in %s", o.dir)
@@ -145,15 +150,16 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 
 // job is a plan with where its results go.
 type job struct {
-	spec   *matrix.Spec
-	plan   *matrix.Plan
-	cache  *kernels.Cache
-	dir    string
-	accel  string // see runner.Config
-	budget runner.Budget
-	known  []matrix.KernelRun // what need not be measured again
-	before time.Duration      // spent before it was resumed
-	begun  func() error       // called when the first results are saved; it may be nil
+	spec    *matrix.Spec
+	plan    *matrix.Plan
+	cache   *kernels.Cache
+	dir     string
+	accel   string // see runner.Config
+	budget  runner.Budget
+	maxTime time.Duration
+	known   []matrix.KernelRun // what need not be measured again
+	before  time.Duration      // spent before it was resumed
+	begun   func() error       // called when the first results are saved; it may be nil
 }
 
 // perform measures a plan into its directory, cell by cell, and returns the
@@ -178,7 +184,7 @@ func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
 	}
 	runs, err := a.measure(ctx, runner.Config{
 		Plan: j.plan, Sampling: j.spec.Sampling, Cache: j.cache, CacheDir: j.cache.Dir(),
-		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Budget: j.budget, Earlier: j.known, OnEvent: c.event,
+		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Budget: j.budget, MaxTime: j.maxTime, Earlier: j.known, OnEvent: c.event,
 	})
 	stopWatching()
 	interrupted := ctx.Err() != nil
