@@ -82,6 +82,7 @@ func (c *collector) event(ev runner.Event) {
 		c.mu.Lock()
 		c.releases[ev.Kernel] = ev.Boot.Release
 		c.mu.Unlock()
+		c.show.running(ev.Kernel, ev.Kernel+" has booted and waits for its CPUs")
 		c.show.detail(fmt.Sprintf("%s: booted %s, %d CPUs, clock %s", ev.Kernel, ev.Boot.Release, ev.Boot.CPUs, ev.Boot.Clocksource))
 	case ev.Text != "":
 		c.show.line(ev.Kernel + ": " + ev.Text)
@@ -99,7 +100,10 @@ func (c *collector) event(ev runner.Event) {
 	c.changed()
 	if ev.Cell != nil {
 		c.show.cell(c.cellLine(*ev.Run, *ev.Cell))
-	} else if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
+		return
+	}
+	c.show.through(ev.Kernel)
+	if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
 		c.show.failure(ev.Kernel, ev.Run.Error)
 	}
 }
