@@ -86,9 +86,10 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	g, ctx := errgroup.WithContext(limited)
 	order := bootOrder(cfg.Plan, cfg.Budget)
 	g.Go(func() error {
-		r.fetchAll(ctx, g, order, func(f fetched) {
+		fetchAll(ctx, g, order, func(i int) string { return cfg.Plan.Kernels[i].Kernel.Source }, func(i int, slow func()) {
+			f := r.fetch(ctx, i, slow)
 			g.Go(func() error {
-				r.kernel(ctx, f, slices.Index(order, f.i))
+				r.kernel(ctx, f, slices.Index(order, i))
 				return ctx.Err()
 			})
 		})

@@ -30,18 +30,18 @@ func bootOrder(plan *matrix.Plan, b Budget) []int {
 	return order
 }
 
-// fetchAll gets the kernels in order, one after the other, and hands each on.
-// One that is not in the cache lets the next begin, as long as that comes from
-// another kind of source: so cached kernels boot while one is built.
-func (r *run) fetchAll(ctx context.Context, g *errgroup.Group, order []int, use func(fetched)) {
-	last := map[string]<-chan struct{}{} // source → closed when its last fetch is through
+// fetchAll calls get for kernels in order, one after the other. A get that calls
+// slow, because its kernel is not in the cache, lets the next begin, as long as
+// that comes from another kind of source: so cached kernels boot while one is
+// built.
+func fetchAll(ctx context.Context, g *errgroup.Group, order []int, source func(int) string, get func(i int, slow func())) {
+	last := map[string]<-chan struct{}{} // source → closed when its last get is through
 	for _, i := range order {
 		if ctx.Err() != nil {
 			return
 		}
-		source := r.cfg.Plan.Kernels[i].Kernel.Source
-		before, through := last[source], make(chan struct{})
-		last[source] = through
+		before, through := last[source(i)], make(chan struct{})
+		last[source(i)] = through
 		slow, once := make(chan struct{}), sync.Once{}
 		g.Go(func() error {
 			defer close(through)
@@ -52,7 +52,7 @@ func (r *run) fetchAll(ctx context.Context, g *errgroup.Group, order []int, use 
 					return ctx.Err()
 				}
 			}
-			use(r.fetch(ctx, i, func() { once.Do(func() { close(slow) }) }))
+			get(i, func() { once.Do(func() { close(slow) }) })
 			return nil
 		})
 		if before != nil && !closed(before) {
