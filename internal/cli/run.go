@@ -228,13 +228,16 @@ func (a *app) publish(r *reports.Report, o runOptions, outputs []output) error {
 
 func tool() reports.Tool { return reports.Tool{Name: "kqual", Version: toolVersion()} }
 
+// claimName is the lock of a directory that a process works in.
+const claimName = ".lock"
+
 // claim makes a directory, keeps other processes out of it (they get busy), and
 // clears away what a run that was killed while it wrote has left.
 func claim(dir string, busy error) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the directory: %w", err)
 	}
-	l := flock.New(filepath.Join(dir, ".lock"))
+	l := flock.New(filepath.Join(dir, claimName))
 	ok, err := l.TryLock()
 	switch {
 	case err != nil:

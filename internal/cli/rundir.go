@@ -12,7 +12,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"kqual/internal/atomicfile"
 	"kqual/kernels"
@@ -61,8 +64,14 @@ func isRun(dir string) bool {
 // pointLatest makes runs/latest stand for dir. It is never missing meanwhile.
 func pointLatest(dir string) error {
 	link := filepath.Join(runsDir, latestName)
-	next := filepath.Join(runsDir, "."+latestName+"."+filepath.Base(dir))
-	_ = os.Remove(next)
+	next := filepath.Join(runsDir, nextLatest+filepath.Base(dir))
+	// What runs left that were killed here, as one of this name may have been.
+	left, _ := filepath.Glob(filepath.Join(runsDir, nextLatest+"*"))
+	for _, l := range left {
+		if l == next || !busy(filepath.Join(runsDir, strings.TrimPrefix(filepath.Base(l), nextLatest))) {
+			_ = os.Remove(l)
+		}
+	}
 	if err := os.Symlink(filepath.Base(dir), next); err != nil {
 		return fmt.Errorf("point %s at this run: %w", link, err)
 	}
@@ -71,6 +80,22 @@ func pointLatest(dir string) error {
 		return fmt.Errorf("point %s at this run: %w", link, err)
 	}
 	return nil
+}
+
+// nextLatest is how the names of links begin that become runs/latest.
+const nextLatest = "." + latestName + "."
+
+// busy says whether a process works in a run's directory.
+func busy(dir string) bool {
+	if _, err := os.Stat(dir); err != nil {
+		return false
+	}
+	l := flock.New(filepath.Join(dir, claimName))
+	ok, err := l.TryLock()
+	if ok {
+		_ = l.Unlock()
+	}
+	return !ok && err == nil
 }
 
 // unfinishedRun is the directory of the last run of a matrix that has cells

@@ -34,6 +34,13 @@ func clean(matrix.Cell) *matrix.Outcome { return cleanOutcome() }
 func TestARunHasADirectoryOfItsOwn(t *testing.T) {
 	b := newBench(t, fake(clean, nil))
 	t.Chdir(b.dir)
+	if err := os.MkdirAll("runs", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// A run was killed just before it moved runs/latest.
+	if err := os.Symlink("2026-01-01-000000-0000", "runs/.latest.2026-01-01-000000-0000"); err != nil {
+		t.Fatal(err)
+	}
 	for n := range 2 {
 		if code := b.own(t.Context()); code != exitOK {
 			t.Fatalf("exit %d: %s", code, b.err.String())
