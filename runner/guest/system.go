@@ -141,7 +141,7 @@ func (c *channel) await() error {
 		switch n, err := unix.Read(c.fd, b[:]); {
 		case err == unix.EINTR || err == unix.EAGAIN:
 		case err != nil:
-			return fmt.Errorf("read %s: %w", channelPath, err)
+			return fmt.Errorf("wait for the host: %w", err)
 		case n == 1:
 			return nil
 		}
