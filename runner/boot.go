@@ -269,7 +269,8 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 			}
 			timer.Reset(b.between())
 			rec := it.rec
-			if greeted.IsZero() {
+			first := greeted.IsZero()
+			if first {
 				if rec.Hello == nil {
 					return errors.New("the first record is no hello")
 				}
@@ -301,7 +302,7 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 				b.turn.raced()
 				return nil
 			}
-			if rec.Hello != nil && !b.probe {
+			if first && !b.probe {
 				turn = b.turn.booted()
 			}
 			if turn != nil { // a guest that waits is silent

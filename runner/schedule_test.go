@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -28,36 +29,86 @@ func TestScheduleNeverOversubscribes(t *testing.T) {
 		s := newSchedule(cpus, memory, jobs)
 		raced := map[int]bool{}
 		simulate(s, list, func(now time.Duration) {
-			owner := map[int]int{}
-			var used int64
-			alive := 0
+			if wrong := oversubscribed(s, memory); wrong != "" {
+				t.Fatalf("seed %d at %s: %s", seed, now, wrong)
+			}
 			for _, m := range s.list {
-				for _, c := range m.cpus {
-					if o, taken := owner[c]; taken || c < 0 || c >= cpus {
-						t.Fatalf("seed %d at %s: CPU %d of %d belongs to %d and %d", seed, now, c, cpus, o, m.order)
-					}
-					owner[c] = m.order
-				}
-				if s.alive(m) {
-					alive++
-					used += m.memory
-				}
 				if m.phase == phaseRace && !m.waiting {
 					raced[m.order] = true
-					if want := min(m.vcpus, cpus); len(m.cpus) != want {
-						t.Fatalf("seed %d at %s: a race of %d has %d CPUs, want %d", seed, now, m.order, len(m.cpus), want)
-					}
 				}
-			}
-			if used > memory || jobs > 0 && alive > jobs {
-				t.Fatalf("seed %d at %s: %d machines (of %d) use %d of %d", seed, now, alive, jobs, used, memory)
-			}
-			if len(owner)+len(s.free) != cpus || s.memory != memory-used {
-				t.Fatalf("seed %d at %s: lost a CPU or memory", seed, now)
 			}
 		})
 		if len(raced) != len(list) || len(s.list) != 0 {
 			t.Fatalf("seed %d: %d of %d machines raced, %d are left", seed, len(raced), len(list), len(s.list))
+		}
+	}
+}
+
+// oversubscribed says what a schedule has given out that it did not have, or
+// lost.
+func oversubscribed(s *schedule, memory int64) string {
+	owner := map[int]int{}
+	var used int64
+	alive := 0
+	for _, m := range s.list {
+		for _, c := range m.cpus {
+			if o, taken := owner[c]; taken || c < 0 || c >= s.total {
+				return fmt.Sprintf("CPU %d of %d belongs to %d and %d", c, s.total, o, m.order)
+			}
+			owner[c] = m.order
+		}
+		if s.alive(m) {
+			alive++
+			used += m.memory
+		}
+		if m.phase == phaseRace && !m.waiting && len(m.cpus) != s.wants(m) {
+			return fmt.Sprintf("the race of %d has %d CPUs, want %d", m.order, len(m.cpus), s.wants(m))
+		}
+	}
+	if used > memory || s.jobs > 0 && alive > s.jobs {
+		return fmt.Sprintf("%d machines (of %d) use %d of %d", alive, s.jobs, used, memory)
+	}
+	if len(owner)+len(s.free) != s.total || s.memory != memory-used {
+		return "a CPU or memory is lost"
+	}
+	return ""
+}
+
+// The same for machines that end at any moment and come again, as those that
+// crash do.
+func TestScheduleTakesBackWhatAMachineHad(t *testing.T) {
+	for seed := range uint64(500) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		memory := int64(3 + rng.IntN(5))
+		s := newSchedule(1+rng.IntN(5), memory, rng.IntN(3))
+		machines := make([]*machine, 6)
+		for i := range machines {
+			machines[i] = &machine{order: i, vcpus: 1 + rng.IntN(3), memory: 1 + int64(rng.IntN(3))}
+		}
+		for range 200 {
+			m := machines[rng.IntN(len(machines))]
+			switch there := slices.Contains(s.list, m); {
+			case !there:
+				s.boot(m)
+			case rng.IntN(4) == 0:
+				s.ended(m)
+			case m.phase == phaseBoot && !m.waiting:
+				s.booted(m)
+			case m.phase == phaseRace: // a guest may say done before it was its turn
+				s.raced(m)
+			}
+			s.grants()
+			if wrong := oversubscribed(s, memory); wrong != "" {
+				t.Fatalf("seed %d: %s", seed, wrong)
+			}
+		}
+		for _, m := range machines {
+			s.ended(m)
+			s.ended(m) // once more does no harm
+			s.grants()
+		}
+		if len(s.free) != s.total || s.memory != memory || len(s.list) != 0 {
+			t.Fatalf("seed %d: %d of %d CPUs and %d of %d bytes are free in the end", seed, len(s.free), s.total, s.memory, memory)
 		}
 	}
 }

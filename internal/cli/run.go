@@ -132,7 +132,13 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	j := job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, budget: budget, maxTime: o.maxTime, known: known, before: before}
 	if isRun(o.dir) {
 		j.begun = func() error { return pointLatest(o.dir) }
-		defer a.say("kqual: this run is kept in %s", o.dir)
+		defer func() {
+			next := ""
+			if ctx.Err() != nil {
+				next = "; kqual run --resume goes on"
+			}
+			a.say("kqual: this run is kept in %s%s", o.dir, next)
+		}()
 	}
 	r, err := a.perform(ctx, j)
 	if r == nil {
