@@ -72,9 +72,9 @@ test-browser: go
 demo: deps build
 	@scripts/deps $(BROWSER_PACKAGES)
 	mkdir -p docs/demo
-	./kqual run -m matrices/demo.yaml --out out/demo --only scenario=unlink \
+	./kqual run -m matrices/demo.yaml --out runs/demo --only scenario=unlink \
 		--only 'scenario=indelchurn,filesystem=tmpfs,watch=IN_DELETE,kernel=v*|debian-1?-?.*' > /dev/null
-	scripts/demo out/demo/results.json docs/demo
+	scripts/demo runs/demo/results.json docs/demo
 
 lint: go
 	@unformatted=$$($(GO) run $(GOFUMPT) -l .); test -z "$$unformatted" || { echo "gofumpt would change: $$unformatted"; exit 1; }
@@ -110,8 +110,8 @@ full: deps build
 	@for part in $(FULL); do \
 		echo "== $$part"; \
 		if test -e matrices/$$part.yaml; then \
-			./kqual run -m matrices/$$part.yaml --out out/full-$$part > /dev/null || exit 1; \
-			sed -E 's#https?\\?://[^/ "]+/debian#the mirror of apt, /debian#g' out/full-$$part/report.md > docs/full/$$part.md; \
+			./kqual run -m matrices/$$part.yaml --out runs/full-$$part > /dev/null || exit 1; \
+			sed -E 's#https?\\?://[^/ "]+/debian#the mirror of apt, /debian#g' runs/full-$$part/report.md > docs/full/$$part.md; \
 			continue; \
 		fi; \
 		KQUAL_VM=1 KQUAL_FULL=1 $(GO) test -count=1 -p 1 -timeout 12h -v -run "VM.*$$part" ./runner ./internal/e2e > docs/full/$$part.txt.new || exit 1; \
@@ -122,5 +122,6 @@ full: deps build
 readme: build
 	scripts/readme-table
 
+# Runs stay: they are results. rm -r runs removes them.
 clean:
-	rm -rf kqual out
+	rm -rf kqual

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -154,8 +155,19 @@ const guardian = `( (
 exec 4<&-
 exec "$@"`
 
-// runCommand runs a program in dir, with vars over its environment, in a process group of its own. When ctx is
-// done the group is told to end; what is left after killGrace is killed, and
+// buildNice is the nice value of builds, and of their session's autogroup
+// (sched(7)): they take what races on the same host leave.
+const buildNice = 19
+
+// giveWay puts a session of processes behind all others, as far as the host lets
+// this process.
+func giveWay(leader int) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", leader), []byte(strconv.Itoa(buildNice)), 0)
+	_ = syscall.Setpriority(syscall.PRIO_PGRP, leader, buildNice)
+}
+
+// runCommand runs a program in dir, with vars over its environment, in a session
+// and so a process group of its own, behind all other processes. When ctx is done the group is told to end; what is left after killGrace is killed, and
 // with this process it ends, too. killed says that something may have been
 // stopped in the middle of writing.
 func runCommand(ctx context.Context, lock *os.File, vars []string, dir, program string, args ...string) (killed bool, err error) {
@@ -177,7 +189,7 @@ func runCommand(ctx context.Context, lock *os.File, vars []string, dir, program 
 	cmd.Dir, cmd.Env = dir, append(commandEnv(), vars...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.ExtraFiles = []*os.File{lock, waits}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	var last *time.Timer
 	cmd.Cancel = func() error {
 		group := -cmd.Process.Pid
@@ -188,6 +200,7 @@ func runCommand(ctx context.Context, lock *os.File, vars []string, dir, program 
 	if err := cmd.Start(); err != nil {
 		return false, fmt.Errorf("start %s: %w", program, err)
 	}
+	giveWay(cmd.Process.Pid)
 	err = cmd.Wait()
 	if last != nil && !last.Stop() {
 		killed = true

@@ -40,7 +40,9 @@ type KernelCost struct {
 	Kernel        string
 	Boots, Cells  int
 	Likely, Upper time.Duration
-	Source        string // what getting the kernel takes, in the source's words; "" where it does not say
+	Boot          time.Duration // the part of Likely until the guest can race
+	BootUpper     time.Duration // the same of Upper
+	Source        string        // what getting the kernel takes, in the source's words; "" where it does not say
 }
 
 // likely is what one cell mostly takes: what its expectation says decides,
@@ -71,7 +73,7 @@ func (p *Plan) Cost() Cost {
 	var total Cost
 	scale := float64(Needed(p.sampling.DetectionLimit, p.sampling.Confidence)) / costNeeded
 	for _, k := range p.Kernels {
-		c := KernelCost{Kernel: k.Kernel.Name, Boots: 1, Cells: len(k.Cells), Likely: costBoot, Upper: costBootUpper}
+		c := KernelCost{Kernel: k.Kernel.Name, Boots: 1, Cells: len(k.Cells), Likely: costBoot, Upper: costBootUpper, Boot: costBoot, BootUpper: costBootUpper}
 		for _, cell := range k.Cells {
 			c.Likely += min(p.likely(cell, scale), p.sampling.MaxTime)
 			c.Upper += p.sampling.MaxTime + costSetup

@@ -63,7 +63,8 @@ type Boot struct {
 	Image       string        `json:"image,omitempty"`       // vmlinux or vmlinuz: which one was booted
 	FirstRecord time.Duration `json:"first_record"`          // QEMU start to the guest's first record
 	Total       time.Duration `json:"total"`                 // QEMU start to its end
-	Cells       time.Duration `json:"cells"`                 // first to last record
+	Held        time.Duration `json:"held,omitempty"`        // how long the guest waited for its CPUs after that
+	Cells       time.Duration `json:"cells"`                 // from there to the last record
 	ConsoleLog  string        `json:"console_log,omitempty"` // path
 	End         string        `json:"end"`                   // done, boot, guest, host: whose fault the end was
 	Why         string        `json:"why,omitempty"`         // it ended, where it is not done

@@ -9,7 +9,7 @@ type Timing struct {
 	Wall  time.Duration `json:"wall"`  // from the first kernel to the last answer
 	Fetch time.Duration `json:"fetch"` // getting kernels; goes on while others boot
 	Boot  time.Duration `json:"boot"`  // sum over boots, QEMU's start to the guest's first record
-	Cells time.Duration `json:"cells"` // sum over boots, first record to last
+	Cells time.Duration `json:"cells"` // sum over boots, from when the guest had its CPUs to its last record
 	Setup time.Duration `json:"setup"` // the part of Cells that made and ordered groups
 	Trial time.Duration `json:"trial"` // the part of Cells that was trials
 	// Rest is what Wall has beyond Boot, Cells and Costs; it is negative where machines
@@ -30,7 +30,7 @@ func timingOf(r *Report) Timing {
 				t.Boot += b.Total
 			case b.Cells == 0: // it never said done
 				t.Boot += b.FirstRecord
-				t.Cells += b.Total - b.FirstRecord
+				t.Cells += b.Total - b.FirstRecord - b.Held
 			default:
 				t.Boot += b.FirstRecord
 				t.Cells += b.Cells

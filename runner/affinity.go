@@ -22,9 +22,9 @@ import (
 const (
 	// raceNice is the nice value of QEMU, and of its session's autogroup
 	// (sched(7)), where this process may set them.
-	raceNice = "-10"
-	// settleTime is how long to look for the threads of the virtual CPUs; QEMU
-	// makes them within a few milliseconds.
+	raceNice = -10
+	// settleTime is how long to look for the threads of the virtual CPUs: they are
+	// there when the guest has said anything.
 	settleTime = 2 * time.Second
 	settlePoll = 2 * time.Millisecond
 )
@@ -44,17 +44,31 @@ func hostCPUs() []int {
 	return cpus
 }
 
-// settle puts the virtual CPUs of the QEMU with that -name on the host CPUs
-// given, one each, and raises its autogroup. It returns when that is
-// done, or settleTime is up.
-func settle(ctx context.Context, name string, vcpus int, cpus []int) {
+// bindThread lets a thread (0 for this one) run on these host CPUs alone; none
+// change nothing.
+func bindThread(tid int, cpus []int) {
+	if len(cpus) == 0 {
+		return
+	}
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	_ = unix.SchedSetaffinity(tid, &set)
+}
+
+// settle makes a QEMU ready to race: its virtual CPUs go to the
+// host CPUs given, one each, its other threads to any of them, and all go before
+// other processes. It returns when that is done, QEMU
+// has ended or settleTime is up.
+func settle(ctx context.Context, v *vm, vcpus int, cpus []int) {
 	deadline := time.Now().Add(settleTime)
-	for time.Now().Before(deadline) && ctx.Err() == nil {
-		if pid, ok := findQEMU(name); ok {
+	for time.Now().Before(deadline) && ctx.Err() == nil && !v.hasEnded() {
+		if pid, ok := findQEMU(v.name); ok {
 			if os.Geteuid() == 0 {
-				_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(raceNice), 0)
+				_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(raceNice)), 0)
 			}
-			if len(cpus) < vcpus || pinThreads(pid, vcpus, cpus) {
+			if settleThreads(pid, vcpus, cpus) {
 				return
 			}
 		}
@@ -77,28 +91,33 @@ func findQEMU(name string) (int, bool) {
 	return 0, false
 }
 
-// pinThreads pins the threads that QEMU names "CPU 0/TCG" and so on
-// (-name debug-threads=on), and says whether it met all of them.
-func pinThreads(pid, vcpus int, cpus []int) bool {
+// settleThreads does so for the threads of a QEMU, which names those of its
+// virtual CPUs "CPU 0/TCG" and so on (-name debug-threads=on), and says whether
+// it met all of them.
+func settleThreads(pid, vcpus int, cpus []int) bool {
 	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", pid))
 	met := 0
 	for _, path := range names {
-		comm, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		var n int
-		if _, err := fmt.Sscanf(string(comm), "CPU %d/", &n); err != nil || n >= vcpus {
-			continue
-		}
 		tid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {
 			continue
 		}
-		var set unix.CPUSet
-		set.Set(cpus[n])
-		_ = unix.SchedSetaffinity(tid, &set)
+		comm, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, raceNice) // root may
+		var n int
+		if _, err := fmt.Sscanf(string(comm), "CPU %d/", &n); err != nil || n >= vcpus {
+			bindThread(tid, cpus)
+			continue
+		}
 		met++
+		if len(cpus) >= vcpus {
+			bindThread(tid, cpus[n:n+1])
+		} else {
+			bindThread(tid, cpus)
+		}
 	}
 	return met == vcpus
 }

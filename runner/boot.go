@@ -50,7 +50,8 @@ type boot struct {
 	log     string            // console log; empty for one in dir
 	disks   map[string]string // filesystem → image
 	plan    wire.Plan
-	cpus    []int // host CPUs for the virtual ones; too few leave them where they are
+	cpus    []int   // host CPUs for a race without turns; none leave that to the host
+	turn    *turnOf // what else wants the host's CPUs; nil for nothing
 	probe   bool
 	// firstRecord is the deadline for the first record; 0 for the default.
 	firstRecord time.Duration
@@ -151,7 +152,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 	}
 	return startVM(ctx, vmConfig{
 		accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
-		disks: disks, consoleLog: absolute(b.log), cpus: b.cpus,
+		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.cpus(b.cpus),
 	})
 }
 
@@ -241,7 +242,10 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 	}
 	timer := time.NewTimer(first)
 	defer timer.Stop()
-	var greeted time.Time
+	var greeted, begun time.Time
+	var turn <-chan struct{} // while the guest waits for its CPUs
+	limit := newLimits()
+	defer limit.stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -251,17 +255,29 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 				return &deadlineError{"no record within " + first.String(), matrix.SideBoot}
 			}
 			return &deadlineError{"no record for " + b.between().String(), matrix.SideGuest}
+		case <-limit.cell.C:
+			return &deadlineError{"the cell was not through within " + b.cellLimit().String(), matrix.SideGuest}
+		case <-limit.kernel.C:
+			return &deadlineError{"the kernel's cells were not through within " + b.kernelLimit().String(), matrix.SideGuest}
+		case <-turn:
+			turn, begun = nil, time.Now()
+			res.boot.Held = begun.Sub(greeted)
+			v.race(ctx, b.machine.VCPUs, b.turn.cpus(b.cpus))
+			timer.Reset(b.between())
+			limit.kernel.Reset(b.kernelLimit())
 		case it := <-items:
 			if it.err != nil {
 				return it.err
 			}
 			timer.Reset(b.between())
 			rec := it.rec
-			if greeted.IsZero() {
+			first := greeted.IsZero()
+			if first {
 				if rec.Hello == nil {
 					return errors.New("the first record is no hello")
 				}
 				greeted = time.Now()
+				begun = greeted
 				b.took = greeted.Sub(begin)
 				res.boot.FirstRecord = b.took
 				timer.Reset(b.between())
@@ -280,9 +296,22 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 			if b.onRecord != nil {
 				b.onRecord(rec)
 			}
+			switch {
+			case rec.Begin != nil:
+				limit.cell.Reset(b.cellLimit())
+			case rec.Cell != nil:
+				limit.cell.Stop()
+			}
 			if rec.Done != nil {
-				res.boot.Cells = time.Since(greeted)
+				res.boot.Cells = time.Since(begun)
+				b.turn.raced()
 				return nil
+			}
+			if first && !b.probe {
+				turn = b.turn.booted()
+			}
+			if turn != nil { // a guest that waits is silent
+				timer.Stop()
 			}
 		}
 	}

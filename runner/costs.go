@@ -90,7 +90,7 @@ func (r *run) costBoot(ctx context.Context, i, round int, plan *matrix.CostPlan)
 	for range costTries {
 		b := &boot{
 			image: r.images[i], guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir,
-			cpus: slotCPUs(hostCPUs(), 0, kr.Machine.VCPUs),
+			cpus: hostCPUs(),
 			log:  filepath.Join(r.cfg.LogDir, logName(kr.Kernel+".costs", round)),
 			plan: wire.Plan{Kernel: kr.Kernel, Cost: &wire.CostPlan{Groups: plan.Groups}},
 		}

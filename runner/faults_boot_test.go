@@ -111,14 +111,14 @@ func TestVMFaultsOfTheBoot(t *testing.T) {
 
 // otherArchitecture makes an init of another architecture's.
 func otherArchitecture(t *testing.T, b *boot) {
-	data := read(t, b.guest)
+	data := readWhole(t, b.guest)
 	data[18], data[19] = 183, 0 // e_machine: EM_AARCH64
 	b.guest = writeProgram(t, data)
 }
 
 // cutGuest keeps the headers of the guest, and zeros for all the rest.
 func cutGuest(t *testing.T, b *boot) {
-	data := read(t, b.guest)
+	data := readWhole(t, b.guest)
 	clear(data[4096 : len(data)/2])
 	b.guest = writeProgram(t, data)
 }
@@ -132,7 +132,7 @@ func writeProgram(t *testing.T, data []byte) string {
 	return path
 }
 
-func read(t *testing.T, path string) []byte {
+func readWhole(t *testing.T, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -148,7 +148,7 @@ func replaceKernel(text string) func(*testing.T, *boot) {
 // cutKernel keeps one part of so many of the image.
 func cutKernel(parts int) func(*testing.T, *boot) {
 	return func(t *testing.T, b *boot) {
-		data := read(t, b.image.Vmlinux)
+		data := readWhole(t, b.image.Vmlinux)
 		b.image.Vmlinux = writeProgram(t, data[:len(data)/parts])
 	}
 }

@@ -31,7 +31,7 @@ const (
 // measure boots a kernel and has its cells measured. A cell that takes the
 // kernel down costs that cell: the others go on in a fresh boot, and the cell
 // gets a second chance after them.
-func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.KernelRun) error {
+func (r *run) measure(ctx context.Context, f fetched, order int, kr *matrix.KernelRun) error {
 	if len(planBoot(kr).cells) == 0 { // an earlier run has it all
 		return nil
 	}
@@ -40,19 +40,29 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
 	}
 	defer os.RemoveAll(dir)
+	turn := &machine{order: order, vcpus: kr.Machine.VCPUs, memory: kr.Machine.Memory + qemuMemory}
+	if err := r.turns.boot(ctx, turn); err != nil {
+		return err
+	}
+	defer func() { r.turns.ended(turn) }()
 	accel, err := r.chooseAccel(ctx, r.accelOf(kr), f.image, dir)
 	if err != nil {
 		return err
 	}
 	idle, emulated := 0, 0
-	for {
+	for again := false; ; again = true {
 		p := planBoot(kr)
 		if len(p.cells) == 0 {
 			return nil
 		}
+		if again { // a kernel that has begun goes on before others begin
+			if err := r.turns.boot(ctx, turn); err != nil {
+				return err
+			}
+		}
 		b := &boot{
 			image: f.image, guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir, disks: r.disks,
-			cpus: slotCPUs(hostCPUs(), slot, kr.Machine.VCPUs),
+			turn: &turnOf{r.turns, turn},
 			log:  filepath.Join(r.cfg.LogDir, logName(kr.Kernel, len(kr.Boots))),
 			plan: wire.Plan{
 				Kernel: kr.Kernel, Sampling: r.cfg.Sampling, Cells: p.cells,
@@ -61,6 +71,7 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 		}
 		b.onRecord = func(rec wire.Record) { r.record(kr, p, rec) }
 		res := b.run(ctx)
+		r.turns.ended(turn)
 		kr.Boots = append(kr.Boots, res.boot)
 		if p.finished > 0 {
 			idle, emulated = 0, 0

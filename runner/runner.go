@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -23,11 +22,12 @@ type Config struct {
 	Plan     *matrix.Plan
 	Sampling matrix.Sampling
 	Cache    *kernels.Cache
-	CacheDir string // where accelerators are remembered
-	LogDir   string // console logs, one per boot; made if missing
-	Guest    string // program to run as PID 1; empty for this one
-	Accel    string // overrides the matrix: auto, kvm, tcg; empty does not
-	Jobs     int    // machines at a time; 0 chooses by the host's CPUs
+	CacheDir string        // where accelerators are remembered
+	LogDir   string        // console logs, one per boot; made if missing
+	Guest    string        // program to run as PID 1; empty for this one
+	Accel    string        // overrides the matrix: auto, kvm, tcg; empty does not
+	Budget   Budget        // what of the host the machines may use
+	MaxTime  time.Duration // what is not measured then has no answer; 0 for no limit
 	// Earlier is what an unfinished run of the same matrix has measured: its
 	// outcomes are kept where the kernel is still the same.
 	Earlier []matrix.KernelRun
@@ -76,40 +76,37 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, tmp: tmp, disks: disks, runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels)), images: make([]*kernels.Image, len(cfg.Plan.Kernels))}
+	cfg.Budget = cfg.Budget.Resolve()
+	r := &run{
+		cfg: cfg, tmp: tmp, disks: disks, turns: newTurns(cfg.Budget),
+		runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels)), images: make([]*kernels.Image, len(cfg.Plan.Kernels)),
+	}
 	for i, k := range cfg.Plan.Kernels {
 		r.runs[i] = newKernelRun(k)
 	}
-	interruptible := ctx
-	// One goroutine gets the kernels in order; the machines take what is there.
-	ready := make(chan fetched)
-	g, ctx := errgroup.WithContext(ctx)
+	limited, cancel := withRunDeadline(ctx, cfg.MaxTime)
+	defer cancel()
+	g, ctx := errgroup.WithContext(limited)
+	order := bootOrder(cfg.Plan, cfg.Budget)
 	g.Go(func() error {
-		defer close(ready)
-		for i := range cfg.Plan.Kernels {
-			f := r.fetch(ctx, i)
-			select {
-			case ready <- f:
-			case <-ctx.Done():
+		fetchAll(ctx, g, order, func(i int) string { return cfg.Plan.Kernels[i].Kernel.Source }, func(i int, slow func()) {
+			f := r.fetch(ctx, i, slow)
+			g.Go(func() error {
+				r.kernel(ctx, f, slices.Index(order, i))
 				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	for slot := range r.jobs() {
-		g.Go(func() error {
-			for f := range ready {
-				r.kernel(ctx, f, slot)
-			}
-			return ctx.Err()
+			})
 		})
-	}
+		return ctx.Err()
+	})
 	err = g.Wait()
 	if err == nil {
-		err = r.costs(interruptible)
+		err = r.costs(limited)
 	}
 	for i := range r.runs {
-		unanswered(&r.runs[i], &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"})
+		unanswered(&r.runs[i], r.stopped(limited))
+	}
+	if errors.Is(context.Cause(limited), errRunDeadline) {
+		err = nil // the cells say so
 	}
 	return r.runs, err
 }
@@ -118,6 +115,7 @@ type run struct {
 	cfg   Config
 	tmp   string
 	disks map[string]string
+	turns *turns
 
 	mu    sync.Mutex // serialises OnEvent
 	runs  []matrix.KernelRun
@@ -153,32 +151,6 @@ func unanswered(kr *matrix.KernelRun, why *matrix.Failure) {
 	}
 }
 
-// jobs is how many machines run at a time: as many as the host's CPUs allow
-// without two races sharing one.
-func (r *run) jobs() int {
-	if r.cfg.Jobs > 0 {
-		return r.cfg.Jobs
-	}
-	most := 1
-	for _, k := range r.cfg.Plan.Kernels {
-		most = max(most, k.Kernel.Machine.VCPUs)
-	}
-	return max(1, runtime.NumCPU()/most)
-}
-
-// slotCPUs are the host CPUs for the machine in a slot: each slot has its own
-// as long as there are enough.
-func slotCPUs(all []int, slot, vcpus int) []int {
-	if vcpus > len(all) {
-		return nil
-	}
-	out := make([]int, vcpus)
-	for i := range out {
-		out[i] = all[(slot*vcpus+i)%len(all)]
-	}
-	return out
-}
-
 func (r *run) emit(ev Event) {
 	if r.cfg.OnEvent == nil {
 		return
@@ -188,10 +160,16 @@ func (r *run) emit(ev Event) {
 	r.cfg.OnEvent(ev)
 }
 
-func (r *run) fetch(ctx context.Context, i int) fetched {
+// fetch gets a kernel; slow is called when that takes more than a look into the
+// cache.
+func (r *run) fetch(ctx context.Context, i int, slow func()) fetched {
 	k := r.cfg.Plan.Kernels[i].Kernel
+	if err := r.cfg.Budget.Check(k); err != nil {
+		return fetched{i: i, err: err}
+	}
 	begin := time.Now()
 	env := kernels.Env{Cache: r.cfg.Cache, Kernel: k.Name, Progress: func(ev kernels.Event) {
+		slow()
 		r.emit(Event{Kernel: k.Name, Fetch: &ev})
 	}}
 	img, err := kernels.Fetch(ctx, env, k)
@@ -210,20 +188,21 @@ func (r *run) fetch(ctx context.Context, i int) fetched {
 	return fetched{i: i, image: img, err: err, took: time.Since(begin)}
 }
 
-// kernel boots one kernel and fills in its KernelRun.
-func (r *run) kernel(ctx context.Context, f fetched, slot int) {
+// kernel boots one kernel and fills in its KernelRun. Of those that wait to
+// boot, the one with the smallest order goes first.
+func (r *run) kernel(ctx context.Context, f fetched, order int) {
 	kr := &r.runs[f.i]
 	kr.Fetch = f.took
 	err := f.err
 	if err == nil {
 		kr.Provenance, r.images[f.i] = f.image.Provenance, f.image
 		Adopt(kr, r.cfg.Earlier)
-		err = r.measure(ctx, f, slot, kr)
+		err = r.measure(ctx, f, order, kr)
 	}
 	if err != nil {
 		why := failureOf(err)
 		if ctx.Err() != nil {
-			why = &matrix.Failure{Side: matrix.SideHost, Reason: "interrupted before it was measured"}
+			why = r.stopped(ctx)
 		}
 		kr.Error = why
 		unanswered(kr, why)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kqual/matrix"
+	"kqual/runner/wire"
 )
 
 // Accelerators that QEMU can run a guest with.
@@ -50,7 +51,7 @@ type vmConfig struct {
 	initramfs  string
 	disks      []string // raw images; what the guest writes goes to a snapshot
 	consoleLog string   // ttyS0 is written here by QEMU itself
-	cpus       []int    // host CPUs for the virtual ones
+	cpus       []int    // host CPUs to boot on; none leave that to the host
 }
 
 // vm is a running virtual machine.
@@ -89,7 +90,8 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 	v.name = fmt.Sprintf("kqual-%d-%08x", os.Getpid(), rand.Uint32())
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+		runtime.LockOSThread()  // and never unlocked: the thread ends with this goroutine
+		bindThread(0, cfg.cpus) // QEMU inherits it
 		defer close(v.ended)
 		files := &handOver{}
 		machine, err := qemu.StartContext(ctx, qemu.ArchAMD64, v.options(cfg, v.name, w, files))
@@ -101,7 +103,6 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 		}
 		v.cmdline = machine.CmdlineQuoted()
 		started <- nil
-		settle(ctx, v.name, cfg.machine.VCPUs, cfg.cpus)
 		v.err = machine.Wait()
 	}()
 	if err := <-started; err != nil {
@@ -117,6 +118,13 @@ func (v *vm) stop() {
 	v.kill()
 	<-v.ended
 	v.records.Close()
+}
+
+// race gives QEMU the CPUs to race on and lets the guest, which waits for that,
+// go on. A guest that is gone shows at its records.
+func (v *vm) race(ctx context.Context, vcpus int, cpus []int) {
+	settle(ctx, v, vcpus, cpus)
+	_, _ = v.records.WriteString(wire.Go)
 }
 
 // options fills in everything by itself: whatever VMTEST_* variables put in
@@ -162,15 +170,11 @@ func (v *vm) options(cfg vmConfig, name string, records *os.File, files *handOve
 const memoryDir = "/dev/shm"
 
 // wrapper starts QEMU in a session of its own (a Ctrl-C is for kqual alone),
-// with a parent-death signal and, for root, first in line and without root's
-// privileges.
+// with a parent-death signal and, for root, without root's privileges.
 func wrapper(accel string) string {
 	w := "setsid setpriv " + dropOptions(accel) + "--pdeathsig KILL -- "
 	if err := unix.Access(memoryDir, unix.W_OK); err == nil {
 		w = "env TMPDIR=" + memoryDir + " " + w
-	}
-	if os.Geteuid() == 0 {
-		w = "nice -n " + raceNice + " " + w
 	}
 	return w
 }

@@ -78,7 +78,7 @@ func (e *exerciser) boot(t testing.TB, kernel, exercise string) map[string][]jso
 	notes := map[string][]json.RawMessage{}
 	b := &boot{
 		image: e.image(t, kernel), guest: program(t, "proposals"), accel: e.accel, dir: t.TempDir(), disks: e.disks,
-		machine: matrix.Machine{VCPUs: 2, Memory: 512 << 20}, cpus: slotCPUs(hostCPUs(), 0, 2),
+		machine: matrix.Machine{VCPUs: 2, Memory: 512 << 20}, cpus: hostCPUs(),
 		plan: wire.Plan{Kernel: exercise, Seed: 20220115, Filesystems: []wire.Filesystem{{Name: "tmpfs"}, {Name: "ext4"}}},
 		onRecord: func(r wire.Record) {
 			if kind, body, ok := strings.Cut(r.Note, " "); ok {

@@ -35,7 +35,7 @@ func (c *collector) start() {
 	c.releases = map[string]string{}
 	c.dirty = make(chan struct{}, 1)
 	c.saved = make(chan struct{})
-	c.changed() // the empty report replaces that of an earlier run at once
+	c.save() // the empty report replaces that of an earlier run at once
 	go func() {
 		defer close(c.saved)
 		for range c.dirty {
@@ -90,6 +90,7 @@ func (c *collector) event(ev runner.Event) {
 		c.mu.Lock()
 		c.releases[ev.Kernel] = ev.Boot.Release
 		c.mu.Unlock()
+		c.show.running(ev.Kernel, ev.Kernel+" has booted and waits for its CPUs")
 		c.show.detail(fmt.Sprintf("%s: booted %s, %d CPUs, clock %s", ev.Kernel, ev.Boot.Release, ev.Boot.CPUs, ev.Boot.Clocksource))
 	case ev.Text != "":
 		c.show.line(ev.Kernel + ": " + ev.Text)
@@ -101,8 +102,11 @@ func (c *collector) event(ev runner.Event) {
 	if ev.Cell != nil {
 		line := c.cellLine(*ev.Run, *ev.Cell)
 		tell = func() { c.show.cell(line) }
-	} else if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
-		tell = func() { c.show.failure(ev.Kernel, ev.Run.Error) }
+	} else {
+		c.show.through(ev.Kernel)
+		if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
+			tell = func() { c.show.failure(ev.Kernel, ev.Run.Error) }
+		}
 	}
 	c.mu.Lock()
 	for i := range c.input.Runs {

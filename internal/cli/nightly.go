@@ -22,6 +22,7 @@ import (
 
 type nightlyOptions struct {
 	sel      selector
+	limits   budgetFlags
 	state    string
 	maxAge   string // see parseAge
 	force    bool
@@ -29,7 +30,7 @@ type nightlyOptions struct {
 	onChange string
 	keep     int
 	accel    string
-	jobs     int
+	maxTime  time.Duration
 	asJSON   bool
 }
 
@@ -69,7 +70,8 @@ Exit codes:
 	f.StringVar(&o.onChange, "on-change", "", "`COMMAND` for the shell that gets what changed as JSON on standard input, if something did")
 	f.IntVar(&o.keep, "keep", 30, "how many nights keep their directory; the history keeps all, tagged nights keep theirs")
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg; nothing is taken over then")
-	f.IntVarP(&o.jobs, "jobs", "j", 0, "virtual machines at a time (default: what the host's CPUs allow)")
+	o.limits.flags(cmd)
+	maxRunTimeFlag(cmd, &o.maxTime)
 	jsonFlag(cmd, &o.asJSON)
 	return cmd
 }
@@ -81,7 +83,13 @@ func (o nightlyOptions) check() error {
 	if o.keep < 1 {
 		return usage(fmt.Errorf("--keep: %d is less than 1; the last night is always kept", o.keep))
 	}
-	return runOptions{accel: o.accel, jobs: o.jobs}.check()
+	if _, err := o.limits.budget(); err != nil {
+		return err
+	}
+	if err := checkMaxRunTime(o.maxTime); err != nil {
+		return err
+	}
+	return checkAccel(o.accel)
 }
 
 func (a *app) nightly(ctx context.Context, o nightlyOptions) error {
@@ -195,8 +203,12 @@ func (a *app) measureNight(ctx context.Context, db *history.DB, o nightlyOptions
 	if err != nil {
 		return "", nil, err
 	}
+	budget, err := o.limits.budget()
+	if err != nil {
+		return "", nil, err
+	}
 	dir := nightly.Dir(o.state, id)
-	j := job{spec: spec, plan: plan, cache: cache, dir: dir, accel: o.accel, jobs: o.jobs}
+	j := job{spec: spec, plan: plan, cache: cache, dir: dir, accel: o.accel, budget: budget, maxTime: o.maxTime}
 	switch {
 	case unfinished != nil && unfinished.State == reports.StateDone && !nightly.NothingRan(unfinished):
 		a.say("kqual: night %s is measured; going on with its report", id)

@@ -12,28 +12,35 @@ import (
 
 	"kqual/matrix"
 	"kqual/reports"
+	"kqual/runner"
 )
 
 func (a *app) planCommand() *cobra.Command {
 	var sel selector
+	var limits budgetFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a run would do and what it would take; start nothing",
 		Args:  exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			budget, err := limits.budget()
+			if err != nil {
+				return err
+			}
 			spec, p, err := sel.plan(cmd.Context(), a)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return a.json(planReport(spec, p))
+				return a.json(planReport(spec, p, budget.Resolve()))
 			}
-			return printPlan(a.Out, spec, p)
+			return printPlan(a.Out, spec, p, budget.Resolve())
 		},
 	}
 	sel.flags(cmd)
 	sel.getFlags(cmd)
+	limits.flags(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -44,6 +51,7 @@ type jsonPlan struct {
 	Path    string       `json:"path"`
 	SHA256  string       `json:"sha256"`
 	Boots   int          `json:"boots"`
+	CPUs    int          `json:"cpus"` // of the host, for the times
 	Likely  int64        `json:"likely_ns"`
 	AtMost  int64        `json:"at_most_ns"`
 	Kernels []jsonKernel `json:"kernels"`
@@ -75,11 +83,12 @@ type jsonCell struct {
 	Bystander *matrix.Bystander `json:"bystander,omitempty"`
 }
 
-func planReport(spec *matrix.Spec, p *matrix.Plan) jsonPlan {
+func planReport(spec *matrix.Spec, p *matrix.Plan, b runner.Budget) jsonPlan {
 	cost := p.Cost()
+	likely, upper := runner.Estimate(p, b)
 	out := jsonPlan{
 		Matrix: spec.Name, Path: spec.Path, SHA256: spec.Hash, Boots: cost.Boots,
-		Likely: int64(cost.Likely), AtMost: int64(cost.Upper),
+		CPUs: b.CPUs, Likely: int64(likely), AtMost: int64(upper),
 		Cells: []jsonCell{}, NoEvent: jsonCells(p.NoEvent), NoPlace: jsonCells(p.NoPlace),
 		NoControl: append([]string{}, p.NoControl...), Costs: p.Costs,
 	}
@@ -102,11 +111,12 @@ func jsonCells(cells []matrix.Cell) []jsonCell {
 	return out
 }
 
-func printPlan(w io.Writer, spec *matrix.Spec, p *matrix.Plan) error {
+func printPlan(w io.Writer, spec *matrix.Spec, p *matrix.Plan, budget runner.Budget) error {
 	var b strings.Builder
 	cost := p.Cost()
-	fmt.Fprintf(&b, "%s: %s, %s; about %s in virtual machines, at most %s\n\n", reports.Printable(spec.Name),
-		count(cost.Boots, "boot"), count(cost.Cells, "cell"), about(cost.Likely), about(cost.Upper))
+	likely, upper := runner.Estimate(p, budget)
+	fmt.Fprintf(&b, "%s: %s, %s; about %s in virtual machines on %s, at most %s\n\n", reports.Printable(spec.Name),
+		count(cost.Boots, "boot"), count(cost.Cells, "cell"), about(likely), count(budget.CPUs, "CPU"), about(upper))
 
 	rows := [][]string{{"kernel", "source", "cells", "about", "at most", "to get it, unless it is in the cache"}}
 	for i, k := range p.Kernels {
@@ -114,6 +124,11 @@ func printPlan(w io.Writer, spec *matrix.Spec, p *matrix.Plan) error {
 		rows = append(rows, []string{k.Kernel.Name, k.Kernel.Source, strconv.Itoa(c.Cells), about(c.Likely), about(c.Upper), c.Source})
 	}
 	b.WriteString(columns(rows))
+	for _, k := range p.Kernels {
+		if err := budget.Check(k.Kernel); err != nil {
+			fmt.Fprintf(&b, "\n%s\n", reports.Printable(describe(err)))
+		}
+	}
 
 	var planned []matrix.Cell
 	for _, k := range p.Kernels {

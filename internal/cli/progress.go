@@ -28,31 +28,38 @@ type progress struct {
 	bars  *mpb.Progress       // nil where standard error is no terminal, and after close
 	steps map[string]*mpb.Bar // kernel and step → bar; nil bars where there are none
 	cells *mpb.Bar
+	now   map[string]*runningCell // kernel → its line; none where there is no terminal
+	lines int                     // that now ever had
+}
 
-	now atomic.Value // string: the cell that runs, for the bar; its drawing must not wait for mu
+// runningCell is the live line about a kernel: the cell that runs in it.
+type runningCell struct {
+	bar  *mpb.Bar
+	text atomic.Value // string; drawing must not wait for progress.mu
 }
 
 // newProgress makes one for so many cells; 0 for a command that has none.
 func (a *app) newProgress(cells int) *progress {
-	p := &progress{err: a.Err, verbose: a.verbose, tail: a.tail, steps: map[string]*mpb.Bar{}}
+	p := &progress{err: a.Err, verbose: a.verbose, tail: a.tail, steps: map[string]*mpb.Bar{}, now: map[string]*runningCell{}}
 	if !isTerminal(a.Err) || os.Getenv("TERM") == "dumb" {
 		return p
 	}
-	p.now.Store("")
 	p.bars = mpb.New(mpb.WithOutput(a.Err), mpb.WithWidth(barWidth))
 	if cells > 0 {
 		p.cells = p.bars.New(
 			int64(cells), barStyle(),
-			mpb.BarPriority(1), // below the steps
+			mpb.BarPriority(lowest), // below the steps and the cells that run
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.CountersNoUnit("cell %d of %d ")),
-			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO), decor.Name(", about "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left"), decor.Any(func(decor.Statistics) string {
-				return "  " + p.now.Load().(string)
-			})),
+			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO), decor.Name(", about "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")),
 		)
 	}
 	return p
 }
+
+// lowest is the priority of the bar below all others, which come before it in the
+// order in which they began.
+const lowest = 1 << 20
 
 // barWidth is the width of a bar alone, in columns.
 const barWidth = 24
@@ -151,9 +158,38 @@ func (p *progress) step(ev kernels.Event) *mpb.Bar {
 	)
 }
 
-// begin says which cell runs now.
-func (p *progress) begin(c matrix.Cell) {
-	p.now.Store(reports.Printable(cellText(c)))
+// begin says which cell of its kernel runs now.
+func (p *progress) begin(c matrix.Cell) { p.running(c.Kernel, cellText(c)) }
+
+// running shows a line about a kernel below all that stays.
+func (p *progress) running(kernel, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bars == nil {
+		return
+	}
+	r := p.now[kernel]
+	if r == nil {
+		r = &runningCell{}
+		r.text.Store("")
+		r.bar = p.bars.New(
+			1, mpb.NopStyle(), mpb.BarPriority(lowest/2+p.lines), mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return r.text.Load().(string) })),
+		)
+		p.now[kernel] = r
+		p.lines++
+	}
+	r.text.Store(reports.Printable(text))
+}
+
+// through takes the line about a kernel away.
+func (p *progress) through(kernel string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.now[kernel]; r != nil {
+		r.bar.Abort(true)
+		delete(p.now, kernel)
+	}
 }
 
 func cellText(c matrix.Cell) string {
@@ -162,7 +198,7 @@ func cellText(c matrix.Cell) string {
 
 // beat says how far the cell has come that runs now.
 func (p *progress) beat(b runner.Beat) {
-	p.now.Store(reports.Printable(fmt.Sprintf("%s: %d stale of %d trials", cellText(b.Cell), b.Stale, b.Trials)))
+	p.running(b.Cell.Kernel, fmt.Sprintf("%s: %d stale of %d trials", cellText(b.Cell), b.Stale, b.Trials))
 }
 
 // cell prints the line about a finished cell.
@@ -186,6 +222,8 @@ func (p *progress) close() {
 	p.bars = nil
 	steps := p.steps
 	p.steps = map[string]*mpb.Bar{}
+	now := p.now
+	p.now = nil
 	p.mu.Unlock()
 	if bars == nil {
 		return
@@ -194,6 +232,9 @@ func (p *progress) close() {
 		if b != nil {
 			b.Abort(true)
 		}
+	}
+	for _, r := range now {
+		r.bar.Abort(true)
 	}
 	if p.cells != nil {
 		p.cells.Abort(true)

@@ -21,8 +21,8 @@ func (a *app) reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report [FILE | --diff OLD NEW]",
 		Short: "Render saved results again, in any format",
-		Long: `Render the results.json of a run again. FILE is out/results.json where none is
-named. The raw counts are judged anew, with the expectations that the run had;
+		Long: `Render the results.json of a run again. FILE is runs/latest/results.json where
+none is named. The raw counts are judged anew, with the expectations that the run had;
 the matrix is not needed. The exit code says whether the report could be
 rendered, not what is in it.
 
@@ -48,7 +48,7 @@ Formats: ` + formatList(),
 				}
 				return a.diff(args[0], args[1], asJSON)
 			}
-			path := filepath.Join(defaultOut, resultsName)
+			path := filepath.Join(runsDir, latestName, resultsName)
 			if len(args) == 1 {
 				path = args[0]
 			}

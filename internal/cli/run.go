@@ -19,9 +19,8 @@ import (
 	"kqual/runner"
 )
 
-// What a run writes below its output directory.
+// What a run writes into its directory.
 const (
-	defaultOut   = "out"
 	resultsName  = "results.json"
 	markdownName = "report.md"
 	logsName     = "logs"
@@ -29,12 +28,13 @@ const (
 
 type runOptions struct {
 	selector
+	budgetFlags
 	outputs []string
 	dir     string
 	asJSON  bool
 	wide    bool
 	accel   string
-	jobs    int
+	maxTime time.Duration
 	resume  bool
 }
 
@@ -48,7 +48,12 @@ print one table.
 
 The table goes to standard output, one line per finished cell to standard error.
 results.json is saved cell by cell, so the first Ctrl-C keeps what is finished;
-a second one kills kqual and its virtual machines at once.
+a second one kills kqual and its virtual machines at once. --resume goes on with
+the last run of the matrix that has cells without an answer.
+
+A run has a directory of its own, runs/DATE-TIME-N (UTC), with the matrix as it
+was read, results.json, report.md and logs/; runs/latest is the last that began.
+Runs stay until you remove them.
 
 --locked takes exactly the kernels that kqual kernels lock wrote down; one that
 cannot be had so fails, and the others go on.
@@ -57,16 +62,17 @@ cannot be had so fails, and the others go on.
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd, o) },
 	}
-	o.flags(cmd)
+	o.selector.flags(cmd)
 	o.getFlags(cmd)
+	o.budgetFlags.flags(cmd)
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.outputs, "output", "o", nil, outputHelp)
-	f.StringVar(&o.dir, "out", defaultOut, "`DIR` for results.json, report.md and logs/")
+	f.StringVar(&o.dir, "out", "", "`DIR` for results.json, report.md and logs/ (default: a new one in runs/)")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON on standard output instead of the table")
 	f.BoolVar(&o.wide, "wide", false, wideHelp)
 	f.StringVar(&o.accel, "accel", "", "accelerator for every kernel: auto, kvm or tcg (default: what the matrix says)")
-	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out: measure only cells without an answer")
-	f.IntVarP(&o.jobs, "jobs", "j", 0, "virtual machines at a time (default: what the host's CPUs allow)")
+	f.BoolVar(&o.resume, "resume", false, "go on with the unfinished run in --out, or with the last in runs/: measure only cells without an answer")
+	maxRunTimeFlag(cmd, &o.maxTime)
 	_ = cmd.RegisterFlagCompletionFunc("accel", cobra.FixedCompletions(accelerators, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -75,7 +81,14 @@ var accelerators = []string{"auto", runner.AccelKVM, runner.AccelTCG}
 
 func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	ctx := cmd.Context()
-	if err := o.check(); err != nil {
+	if err := checkAccel(o.accel); err != nil {
+		return err
+	}
+	budget, err := o.budget()
+	if err != nil {
+		return err
+	}
+	if err := checkMaxRunTime(o.maxTime); err != nil {
 		return err
 	}
 	outputs, err := parseOutputs(o.outputs, o.dir)
@@ -97,6 +110,13 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 	if plan.NoCosts != "" {
 		a.say("kqual: warning: %s", reports.Printable(plan.NoCosts))
 	}
+	cache, err := o.openCache()
+	if err != nil {
+		return err
+	}
+	if o.dir, err = a.chooseDir(o, spec.Hash); err != nil {
+		return err
+	}
 	unlock, err := claim(o.dir, usage(fmt.Errorf("another kqual run is writing to %s; choose another directory with --out", o.dir)))
 	if err != nil {
 		return err
@@ -109,11 +129,21 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 			return err
 		}
 	}
-	cache, err := o.openCache()
-	if err != nil {
-		return err
+	if err := a.keepSpec(o, o.dir); err != nil {
+		a.say("kqual: %s", describe(err)) // no reason not to measure
 	}
-	r, err := a.perform(ctx, job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, jobs: o.jobs, known: known, before: before})
+	j := job{spec: spec, plan: plan, cache: cache, dir: o.dir, accel: o.accel, budget: budget, maxTime: o.maxTime, known: known, before: before}
+	if isRun(o.dir) {
+		j.begun = func() error { return pointLatest(o.dir) }
+		defer func() {
+			next := ""
+			if ctx.Err() != nil {
+				next = "; kqual run --resume goes on"
+			}
+			a.say("kqual: this run is kept in %s%s", o.dir, next)
+		}()
+	}
+	r, err := a.perform(ctx, j)
 	if r == nil {
 		return err
 	}
@@ -129,14 +159,16 @@ func (a *app) run(cmd *cobra.Command, o runOptions) error {
 
 // job is a plan with where its results go.
 type job struct {
-	spec   *matrix.Spec
-	plan   *matrix.Plan
-	cache  *kernels.Cache
-	dir    string
-	accel  string // see runner.Config
-	jobs   int
-	known  []matrix.KernelRun // what need not be measured again
-	before time.Duration      // spent before it was resumed
+	spec    *matrix.Spec
+	plan    *matrix.Plan
+	cache   *kernels.Cache
+	dir     string
+	accel   string // see runner.Config
+	budget  runner.Budget
+	maxTime time.Duration
+	known   []matrix.KernelRun // what need not be measured again
+	before  time.Duration      // spent before it was resumed
+	begun   func() error       // called when the first results are saved; it may be nil
 }
 
 // perform measures a plan into its directory, cell by cell, and returns the
@@ -154,9 +186,14 @@ func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
 		show.interrupted("kqual: interrupted: stopping, finished cells are kept; once more kills at once")
 	})
 	c.start()
+	if j.begun != nil {
+		if err := j.begun(); err != nil {
+			show.line("kqual: " + describe(err))
+		}
+	}
 	runs, err := a.measure(ctx, runner.Config{
 		Plan: j.plan, Sampling: j.spec.Sampling, Cache: j.cache, CacheDir: j.cache.Dir(),
-		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Jobs: j.jobs, Earlier: j.known, OnEvent: c.event,
+		LogDir: filepath.Join(j.dir, logsName), Accel: j.accel, Budget: j.budget, MaxTime: j.maxTime, Earlier: j.known, OnEvent: c.event,
 	})
 	stopWatching()
 	interrupted := ctx.Err() != nil
@@ -168,14 +205,11 @@ func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
 	return r, saveErr
 }
 
-func (o runOptions) check() error {
-	switch {
-	case o.accel != "" && !slices.Contains(accelerators, o.accel):
-		return usage(fmt.Errorf("--accel: unknown accelerator %q; %s", o.accel, matrix.DidYouMean(o.accel, accelerators)))
-	case o.jobs < 0:
-		return usage(fmt.Errorf("--jobs: %d is less than 0; leave it out to let the host's CPUs decide", o.jobs))
+func checkAccel(name string) error {
+	if name == "" || slices.Contains(accelerators, name) {
+		return nil
 	}
-	return nil
+	return usage(fmt.Errorf("--accel: unknown accelerator %q; %s", name, matrix.DidYouMean(name, accelerators)))
 }
 
 // publish writes the report in every form that was asked for.
@@ -203,13 +237,16 @@ func (a *app) publish(r *reports.Report, o runOptions, outputs []output) error {
 
 func tool() reports.Tool { return reports.Tool{Name: "kqual", Version: toolVersion()} }
 
+// claimName is the lock of a directory that a process works in.
+const claimName = ".lock"
+
 // claim makes a directory, keeps other processes out of it (they get busy), and
 // clears away what a run that was killed while it wrote has left.
 func claim(dir string, busy error) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the directory: %w", err)
 	}
-	l := flock.New(filepath.Join(dir, ".lock"))
+	l := flock.New(filepath.Join(dir, claimName))
 	ok, err := l.TryLock()
 	switch {
 	case err != nil:
@@ -217,7 +254,7 @@ func claim(dir string, busy error) (unlock func(), err error) {
 	case !ok:
 		return nil, busy
 	}
-	if err := atomicfile.Clean(dir, resultsName, markdownName); err != nil {
+	if err := atomicfile.Clean(dir, resultsName, markdownName, specName, lockName); err != nil {
 		_ = l.Unlock()
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type selector struct {
 	locked     bool // take the kernels from the lock
 	offline    bool // no network
 
+	text    []byte                   // of the matrix
 	entries []matrix.Kernel          // the matrix's kernels before expand
 	entryOf map[string]matrix.Kernel // what stood in the matrix for a kernel
 }
@@ -75,6 +76,7 @@ func (s *selector) load() (*matrix.Spec, error) {
 	case err != nil:
 		return nil, usage(fmt.Errorf("read the matrix: %w", err))
 	}
+	s.text = data
 	spec, err := matrix.Parse(s.path, data, catalog())
 	if err != nil {
 		return nil, usage(err)

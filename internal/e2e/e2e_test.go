@@ -111,7 +111,7 @@ func TestVMTheDefaultMatrixShowsTheRegressionAndWhatHolds(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit %d; it said:\n%s", code, stderr)
 	}
-	dir := filepath.Join(copied, "out")
+	dir := filepath.Join(copied, "runs", "latest")
 	r := load(t, dir)
 	if c := r.ControlCheck; c.Cells != 4 || c.Passed != 4 {
 		t.Errorf("controls %+v; want 4 cells that pass", c)

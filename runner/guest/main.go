@@ -59,6 +59,11 @@ func run() error {
 		return err
 	}
 	reach(Greeted, nil)
+	if !plan.Probe {
+		if err := ch.await(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case plan.Probe:
 	case plan.Cost != nil:

@@ -110,6 +110,7 @@ func openChannel() (*channel, error) {
 		return nil, fmt.Errorf("get terminal mode of %s: %w", channelPath, err)
 	}
 	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
 	t.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
 		return nil, fmt.Errorf("set terminal mode of %s: %w", channelPath, err)
@@ -131,6 +132,20 @@ func (c *channel) Write(b []byte) (int, error) {
 		n += m
 	}
 	return n, nil
+}
+
+// await waits until the host says wire.Go.
+func (c *channel) await() error {
+	var b [1]byte
+	for {
+		switch n, err := unix.Read(c.fd, b[:]); {
+		case err == unix.EINTR || err == unix.EAGAIN:
+		case err != nil:
+			return fmt.Errorf("wait for the host: %w", err)
+		case n == 1:
+			return nil
+		}
+	}
 }
 
 // drain waits until everything has left the port (tcdrain(3)).

@@ -25,6 +25,10 @@ import (
 // Version of the records; it is part of the magic word of every line.
 const Version = 1
 
+// Go is what the host sends when a guest that has said hello may go on: until
+// then other machines race.
+const Go = "\n"
+
 // MaxLine is the longest record that is read, in bytes.
 const MaxLine = 256 << 10
 
