@@ -262,7 +262,7 @@ func buildImage(ctx context.Context, env Env, dir string, details map[string]str
 	img := &Image{
 		Vmlinuz: vmlinuz, Config: config, Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "build", Version: version, Arch: "amd64", SHA256: sum, Config: readKconfig(config), Details: details,
+			Source: "build", Version: version, SHA256: sum, Config: readKconfig(config), Details: details,
 		},
 	}
 	if err := addVmlinux(ctx, env, img); err != nil {

@@ -82,11 +82,11 @@ func (db *DB) nights(ctx context.Context, last Run) (map[string][]matrix.Night, 
 		var cell int64
 		var accel, model sql.NullString
 		u := &n.Under
-		err := scan(&cell, &n.Run, &n.Verdict, &n.Image, &u.VCPUs, &u.Tool, &u.Pressure, &accel, &model)
+		err := scan(&cell, &n.Run, &n.Verdict, &n.Image, &u.Arch, &u.VCPUs, &u.Tool, &u.Pressure, &accel, &model)
 		u.Accel, u.CPUModel = accel.String, model.String
 		out[names[cell]] = append(out[names[cell]], n)
 		return err
-	}, `SELECT c.cell, r.id, c.verdict, k.sha256, k.vcpus, r.tool_version, r.pressure, b.accel, b.cpu_model
+	}, `SELECT c.cell, r.id, c.verdict, k.sha256, k.arch, k.vcpus, r.tool_version, r.pressure, b.accel, b.cpu_model
 		FROM (SELECT * FROM runs WHERE matrix_name = ? AND started <= ? AND state = 'done' ORDER BY started DESC, run DESC LIMIT ?) r
 		     JOIN cells c USING (run) JOIN names n USING (cell) JOIN kernels k ON k.run = c.run AND k.name = n.kernel
 		     LEFT JOIN boots b ON b.run = c.run AND b.kernel = n.kernel AND b.boot = c.boot
