@@ -316,7 +316,7 @@ func TestVMProposalCosts(t *testing.T) {
 			}
 		}
 	}
-	version, err := qemuVersion(context.Background())
+	version, err := archOf(matrix.Machine{}).version(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
