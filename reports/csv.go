@@ -20,7 +20,7 @@ var csvHead = []string{
 	"verdict", "count", "of", "lo", "hi", "reason", "footnotes", "gate", "gate_text",
 	"trials", "contested", "decisive", "stale", "stale_decisive", "recognised", "recognised_decisive",
 	"lost", "duplicates", "overflows", "foreign", "false_alarms",
-	"groups", "stop", "setup_s", "elapsed_s", "first_stale_s", "order_witness", "accel", "qemu", "image_sha256",
+	"groups", "stop", "setup_s", "elapsed_s", "first_stale_s", "order_witness", "arch", "accel", "qemu", "image_sha256",
 	"known_verdict", "known_why", "console_log",
 }
 
@@ -61,7 +61,7 @@ func renderCSV(w io.Writer, r *Report, _ Options) error {
 		f := facts[e.Kernel]
 		row = append(
 			row, string(o.Stop), rate(o.Setup.Seconds()), rate(o.Elapsed.Seconds()), rate(o.FirstStale.Seconds()),
-			e.order(), accel, qemu, p.SHA256, string(f.Expected), f.Why, e.log(),
+			e.order(), e.kernel.Machine.Architecture(), accel, qemu, p.SHA256, string(f.Expected), f.Why, e.log(),
 		)
 		for i := range row {
 			row[i] = csvText(row[i])
