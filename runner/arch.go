@@ -85,14 +85,30 @@ func (a *arch) version(ctx context.Context) (string, error) {
 
 // checkArches says whether everything is there to run the plan's machines.
 func (cfg Config) checkArches(ctx context.Context) error {
+	if err := cfg.checkAccel(); err != nil {
+		return err
+	}
+	checked := map[*arch]bool{}
 	for _, k := range cfg.Plan.Kernels {
 		a := archOf(k.Kernel.Machine)
+		if checked[a] {
+			continue
+		}
+		checked[a] = true
 		if _, err := a.version(ctx); err != nil {
 			return err
 		}
 		if err := a.checkInit(cfg.Guest); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkAccel says whether KVM is asked for where there is none.
+func (cfg Config) checkAccel() error {
+	for _, k := range cfg.Plan.Kernels {
+		a := archOf(k.Kernel.Machine)
 		if want := cmp.Or(cfg.Accel, k.Kernel.Machine.Accel); want == AccelKVM && !a.native() {
 			return &matrix.Failure{
 				Side:   matrix.SideHost,

@@ -32,6 +32,9 @@ func (a *arch) addInit(to *archive, path string) error {
 	return err
 }
 
+// CheckGuest says why there is no guest program for an architecture, if so.
+func CheckGuest(arch string) error { return arches[arch].checkInit("") }
+
 // checkInit says whether there is a PID 1.
 func (a *arch) checkInit(path string) error {
 	if a.native() {
