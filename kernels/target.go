@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os/exec"
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 
 	"kqual/matrix"
 )
@@ -73,8 +75,47 @@ func (t *target) inspect(what string, image []byte) (imageHeader, error) {
 	return h, &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("%s: %v", what, err), Hint: "name " + t.format}
 }
 
-// native says whether this machine runs programs of the architecture.
-func (t *target) native() bool { return t.arch == runtime.GOARCH }
+// compiler is the program that compiles for the architecture here, where cc
+// would on its own host. Clang compiles for all of them.
+func (t *target) compiler(cc string) string {
+	if t.arch == runtime.GOARCH || !strings.HasPrefix(cc, "gcc") {
+		return cc
+	}
+	return t.cross + cc
+}
+
+// vars are what make must know of the architecture.
+func (t *target) vars() []string {
+	if t.arch == runtime.GOARCH {
+		return []string{"ARCH=" + t.makeArch}
+	}
+	return []string{"ARCH=" + t.makeArch, "CROSS_COMPILE=" + t.cross}
+}
+
+// CrossCompiler is the program, and its Debian package, that builds for an
+// architecture need beside those of every build; empty for that of the host.
+func CrossCompiler(arch string) (program, pkg string) {
+	t := targets[arch]
+	if t == nil || t.arch == runtime.GOARCH {
+		return "", ""
+	}
+	return t.compiler(defaultCompiler), t.crossPackage
+}
+
+// checkCompiler says what to install where the compiler is not here.
+func (t *target) checkCompiler() error {
+	program, pkg := CrossCompiler(t.arch)
+	if program == "" {
+		return nil
+	}
+	if _, err := exec.LookPath(program); err != nil {
+		return &matrix.Failure{
+			Side: matrix.SideHost, Reason: fmt.Sprintf("arch %s cannot be built here: %s is not installed", t.arch, program),
+			Hint: "apt-get install " + pkg,
+		}
+	}
+	return nil
+}
 
 // banner is the first thing that a kernel says (linux_banner in init/version.c).
 var banner = regexp.MustCompile(`Linux version ([0-9][^\s\x00]{0,255}) \(`)

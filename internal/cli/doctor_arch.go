@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"kqual/kernels"
 	"kqual/matrix"
 	"kqual/runner"
 )
@@ -34,6 +35,22 @@ func (d *doctor) qemu(ctx context.Context) []finding {
 		checks = append(checks, f)
 		if err := runner.CheckGuest(arch); err != nil {
 			checks = append(checks, finding{Name: "guest for " + arch, Needed: needed, Detail: describe(err)})
+		}
+	}
+	return checks
+}
+
+// crossCompilers checks what builds for another architecture need, if the matrix
+// has some.
+func (d *doctor) crossCompilers() []finding {
+	var checks []finding
+	for _, arch := range kernels.Architectures() {
+		program, pkg := kernels.CrossCompiler(arch)
+		wants := d.spec != nil && slices.ContainsFunc(d.spec.Kernels, func(k matrix.Kernel) bool {
+			return k.Source == "build" && k.Machine.Architecture() == arch
+		})
+		if wants && program != "" {
+			checks = append(checks, d.program(program, pkg, true, "no kernel for "+arch+" can be built"))
 		}
 	}
 	return checks

@@ -123,7 +123,7 @@ func (d *doctor) buildTools() []finding {
 		f.Detail = "missing " + strings.Join(programs, ", ")
 		f.Hint = "apt-get install " + strings.Join(packages, " ")
 	}
-	checks := []finding{f}
+	checks := append([]finding{f}, d.crossCompilers()...)
 	// Headers that the kernel's own build programs include.
 	for _, h := range []struct{ path, pkg string }{
 		{"gelf.h", "libelf-dev"}, {"openssl/opensslv.h", "libssl-dev"},
