@@ -21,7 +21,7 @@ func arrange(tmp, what string) error {
 		}
 		return ""
 	}
-	vmlinuz := find("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz", "boot/vmlinuz", "boot/bzImage", "vmlinuz", "bzImage")
+	vmlinuz := find("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz", "boot/vmlinuz", "boot/bzImage", "boot/Image", "vmlinuz", "bzImage", "Image")
 	if vmlinuz == "" {
 		return &matrix.Failure{
 			Side: matrix.SideKernel, Reason: "no vmlinuz in " + what,
@@ -61,7 +61,7 @@ func wantedInTree(name string) bool {
 	return wantedFile(name) || slices.Contains(plainNames, name)
 }
 
-var plainNames = []string{"boot/vmlinuz", "boot/bzImage", "boot/config", "vmlinuz", "bzImage", "config"}
+var plainNames = []string{"boot/vmlinuz", "boot/bzImage", "boot/Image", "boot/config", "vmlinuz", "bzImage", "Image", "config"}
 
 // arrangedImage is the image in a cache entry that arrange has shaped.
 // Provenance gets the hash, the config and, where it has none, the version.
@@ -77,9 +77,6 @@ func arrangedImage(ctx context.Context, env Env, dir string, p matrix.Provenance
 	}
 	if modules := filepath.Join(dir, "modules"); isDir(modules) {
 		img.Modules = modules
-	}
-	if p.Arch == "" {
-		p.Arch = "amd64"
 	}
 	p.SHA256 = m.Files["vmlinuz"].SHA256
 	img.Provenance = p

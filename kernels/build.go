@@ -126,12 +126,17 @@ type prepared struct {
 	treeKey string
 	pin     *Pin
 
+	cc     string   // the compiler; empty for make's own choice
 	ccache string   // what it calls itself; empty where there is none
 	vars   []string // of the build's environment
 }
 
 func (c buildConfig) prepare(ctx context.Context, env Env) (*prepared, error) {
 	if err := checkBuildTools(); err != nil {
+		return nil, err
+	}
+	t := env.target()
+	if err := t.checkCompiler(); err != nil {
 		return nil, err
 	}
 	fragments, err := loadRecipes(configFiles, c.Config)
@@ -145,21 +150,27 @@ func (c buildConfig) prepare(ctx context.Context, env Env) (*prepared, error) {
 	if p.patches, err = loadRecipes(patchFiles, c.Patches); err != nil {
 		return nil, err
 	}
-	compiler, err := compilerVersion(ctx, cmp.Or(c.CC, defaultCompiler))
+	cc := t.compiler(cmp.Or(c.CC, defaultCompiler))
+	compiler, err := compilerVersion(ctx, cc)
 	if err != nil {
 		return nil, err
 	}
 	p.places = optionPlaces(fragments)
-	p.ccache, p.vars, err = useCcache(ctx, env.Cache, defaultCompiler, cmp.Or(c.CC, defaultCompiler))
+	p.ccache, p.vars, err = useCcache(ctx, env.Cache, defaultCompiler, cc)
 	if err != nil {
 		return nil, err
 	}
+	p.vars = append(p.vars, t.vars()...)
 	if p.source, err = c.Source.resolve(ctx, env); err != nil {
 		return nil, err
 	}
 	chosen := compiler
 	if c.CC != "" {
 		chosen = c.CC + ": " + compiler
+		p.cc = cc
+	}
+	if t.arch != matrix.DefaultArch {
+		chosen += " for " + t.arch
 	}
 	p.treeKey = hashStrings(append([]string{treeFormat, p.source.hash, chosen}, bodies(fragments)...)...)
 	recipe := hashStrings(append([]string{buildFormat, p.treeKey}, bodies(p.patches)...)...)
@@ -197,7 +208,7 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 		}
 		t := &tree{
 			dir: filepath.Join(env.Cache.Dir(), treeKind, p.treeKey), env: env, source: src, options: p.options, places: p.places,
-			cc: c.CC, vars: p.vars, ccache: p.ccache,
+			cc: p.cc, vars: p.vars, ccache: p.ccache,
 		}
 		return t.use(ctx, func() error { return t.make(ctx, p.patches, localVersion(c.Patches, made.Recipe), tmp) })
 	})
@@ -276,7 +287,7 @@ func buildImage(ctx context.Context, env Env, dir string, details map[string]str
 	img := &Image{
 		Vmlinuz: vmlinuz, Config: config, Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "build", Version: version, Arch: "amd64", SHA256: sum, Details: details,
+			Source: "build", Version: version, SHA256: sum, Details: details,
 		},
 	}
 	if err := img.describeConfig(env.Cache); err != nil {

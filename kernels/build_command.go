@@ -55,7 +55,7 @@ func checkBuildTools() error {
 
 // buildEnv makes builds repeatable.
 var buildEnv = []string{
-	"LC_ALL=C", "ARCH=x86_64", "LOCALVERSION=", "KBUILD_BUILD_USER=kqual", "KBUILD_BUILD_HOST=kqual",
+	"LC_ALL=C", "LOCALVERSION=", "KBUILD_BUILD_USER=kqual", "KBUILD_BUILD_HOST=kqual",
 	"KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970", "KBUILD_BUILD_VERSION=1",
 }
 

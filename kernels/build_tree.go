@@ -164,11 +164,12 @@ func (t *tree) make(ctx context.Context, patches []recipe, localVersion, dst str
 	if err := variant.write(filepath.Join(t.src(), "localversion-kqual")); err != nil {
 		return err
 	}
-	if err := t.runMake(ctx, fmt.Sprintf("-j%d", runtime.NumCPU()), "bzImage"); err != nil {
+	to := t.env.target()
+	if err := t.runMake(ctx, fmt.Sprintf("-j%d", runtime.NumCPU()), to.goal); err != nil {
 		return t.failed(err, "build the kernel")
 	}
 	image := filepath.Join(dst, builtImage)
-	for from, to := range map[string]string{"arch/x86/boot/bzImage": image, ".config": filepath.Join(dst, builtConfig)} {
+	for from, to := range map[string]string{to.built: image, ".config": filepath.Join(dst, builtConfig)} {
 		if err := copyFile(filepath.Join(t.src(), from), to); err != nil {
 			return fmt.Errorf("take what was built: %w", err)
 		}
@@ -177,7 +178,7 @@ func (t *tree) make(ctx context.Context, patches []recipe, localVersion, dst str
 	if err != nil {
 		return err
 	}
-	h, err := parseBzImage(data)
+	h, err := to.parse(data)
 	if err != nil {
 		return fmt.Errorf("read what was built: %w", err)
 	}

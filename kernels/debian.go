@@ -37,7 +37,6 @@ type DebianConfig struct {
 	Track        string `yaml:"track"`                    // latest: only the newest that matches; series: of each series
 	Mirror       string `yaml:"mirror" json:"-"`          // base URL; empty for the host's own
 	Snapshot     string `yaml:"snapshot" json:"-"`        // a moment of the snapshot archive: 20220115T000000Z
-	Arch         string `yaml:"arch"`                     // amd64 where empty
 	Keyring      string `yaml:"keyring" json:"-"`         // empty for Debian's
 	AllowExpired bool   `yaml:"allow_expired" json:"-"`   // accept a Release file past its Valid-Until
 }
@@ -88,9 +87,6 @@ func (c *DebianConfig) DecodeStrict(node *yaml.Node, path string) matrix.Problem
 	if c.Snapshot != "" && c.Mirror != "" {
 		wrong("snapshot", "mirror names one place already; remove one of the two")
 	}
-	if a := c.arch(); a != "amd64" {
-		wrong("arch", "cannot boot %q; use amd64", a)
-	}
 	return problems
 }
 
@@ -99,13 +95,6 @@ func (c DebianConfig) keyring() string {
 		return c.Keyring
 	}
 	return debianKeyring
-}
-
-func (c DebianConfig) arch() string {
-	if c.Arch != "" {
-		return c.Arch
-	}
-	return "amd64"
 }
 
 // bases lists the URLs to look for the suite at, in order: the mirror, then
@@ -183,7 +172,7 @@ func (c DebianConfig) packages(ctx context.Context, env Env) ([]PackageInfo, *re
 		return nil, nil, unreachable(err)
 	}
 	// The index of an architecture lists the packages for all of them, too.
-	list, err := fetchPackages(ctx, env, r, c.Suite, "main/binary-"+c.arch())
+	list, err := fetchPackages(ctx, env, r, c.Suite, "main/binary-"+env.target().arch)
 	if err != nil {
 		return nil, nil, unreachable(err)
 	}
@@ -382,7 +371,7 @@ func debianProvenance(pin *Pin, c DebianConfig) matrix.Provenance {
 	if len(pin.bases) > 0 { // what a lock has is the same from every mirror
 		details["mirror"] = bareURL(pin.bases[0])
 	}
-	return matrix.Provenance{Source: "debian", Version: holder.Version, Arch: c.arch(), Details: details}
+	return matrix.Provenance{Source: "debian", Version: holder.Version, Details: details}
 }
 
 // bareURL is a URL without user and password.

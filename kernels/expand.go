@@ -36,7 +36,7 @@ func Expand(ctx context.Context, env Env, k matrix.Kernel) ([]matrix.Kernel, err
 	if !CanExpand(k) {
 		return []matrix.Kernel{k}, nil
 	}
-	variants, err := sources[k.Source].(expander).expand(ctx, env, k.Config)
+	variants, err := sources[k.Source].(expander).expand(ctx, env.of(k), k.Config)
 	if err != nil {
 		return nil, fmt.Errorf("kernel %s: %w", k.Name, err)
 	}

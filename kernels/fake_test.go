@@ -28,6 +28,7 @@ import (
 type fakeMirror struct {
 	*httptest.Server
 	keyring string
+	arch    string // of its packages and its one index
 
 	mu       sync.Mutex
 	files    map[string][]byte           // by path
@@ -74,7 +75,7 @@ func newFakeMirror(t testing.TB, signers ...*openpgp.Entity) *fakeMirror {
 	if len(signers) == 0 {
 		signers = []*openpgp.Entity{newKey(t, 0)}
 	}
-	m := &fakeMirror{files: map[string][]byte{}, override: map[string]http.HandlerFunc{}}
+	m := &fakeMirror{arch: "amd64", files: map[string][]byte{}, override: map[string]http.HandlerFunc{}}
 	for _, s := range signers {
 		m.signers = append(m.signers, s.PrivateKey)
 	}
@@ -127,9 +128,9 @@ func (m *fakeMirror) handle(path string, h http.HandlerFunc) {
 
 // add puts a package into the pool and the index and returns its path.
 func (m *fakeMirror) add(name, version, depends string, deb []byte) string {
-	path := "pool/main/l/linux/" + name + "_" + version + "_amd64.deb"
+	path := "pool/main/l/linux/" + name + "_" + version + "_" + m.arch + ".deb"
 	m.set("/"+path, deb)
-	fmt.Fprintf(&m.index, "Package: %s\nVersion: %s\nArchitecture: amd64\n", name, version)
+	fmt.Fprintf(&m.index, "Package: %s\nVersion: %s\nArchitecture: %s\n", name, version, m.arch)
 	if depends != "" {
 		fmt.Fprintf(&m.index, "Depends: %s\n", depends)
 	}
@@ -144,12 +145,13 @@ func (m *fakeMirror) publish(t testing.TB, suite string, extra ...string) {
 	index := "Package: zlib1g\nVersion: 1\nFilename: x\nSize: 1\nSHA256: none\n\n" + m.index.String()
 	packed := gzipped([]byte(index))
 	dir := "/dists/" + suite + "/"
-	m.set(dir+"main/binary-amd64/Packages.gz", packed)
+	list := "main/binary-" + m.arch + "/Packages.gz"
+	m.set(dir+list, packed)
 	text := "Origin: Debian\nSuite: " + suite + "\nCodename: " + suite + "-code\nDate: Fri, 02 Jan 2026 03:04:05 UTC\n"
 	for _, e := range extra {
 		text += e + "\n"
 	}
-	text += fmt.Sprintf("SHA256:\n %s %d main/binary-amd64/Packages.gz\n %s 0 main/binary-i386/Packages\n", sum(packed), len(packed), sum(nil))
+	text += fmt.Sprintf("SHA256:\n %s %d %s\n %s 0 main/binary-i386/Packages\n", sum(packed), len(packed), list, sum(nil))
 	m.set(dir+"InRelease", m.sign(t, text))
 }
 

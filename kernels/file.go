@@ -28,7 +28,7 @@ type fileConfig struct {
 func (fileSource) Catalog() matrix.KernelSource {
 	return matrix.KernelSource{
 		Name: "file",
-		Doc:  "a kernel image (bzImage) on this machine, with its modules and config",
+		Doc:  "a kernel image (bzImage, arm64 Image) on this machine, with its modules and config",
 		Decode: func(node *yaml.Node, path string) (any, matrix.Problems) {
 			var c fileConfig
 			problems := matrix.DecodeStrict(node, path, &c)
@@ -77,7 +77,7 @@ func (fileSource) Fetch(ctx context.Context, env Env, config any) (*Image, error
 		Vmlinuz: vmlinuz, Modules: modules, Config: kconfig,
 		Hashes: map[string]string{vmlinuz: sum},
 		Provenance: matrix.Provenance{
-			Source: "file", Arch: "amd64", SHA256: sum,
+			Source: "file", SHA256: sum,
 			Details: map[string]string{"path": vmlinuz},
 		},
 	}
@@ -116,16 +116,40 @@ func init() {
 }
 
 // addVmlinux puts the uncompressed kernel of img into the cache, keyed by the
-// image's hash, and fills in the release and the version that the image
-// carries. Where there is no such kernel the compressed one boots.
+// image's hash, and fills in the architecture, and the release and the version
+// that the image carries. Where there is no such kernel the image itself boots.
 func addVmlinux(ctx context.Context, env Env, img *Image) error {
 	data, err := os.ReadFile(img.Vmlinuz)
 	if err != nil {
 		return err
 	}
-	h, err := parseBzImage(data)
+	t := env.target()
+	h, err := t.inspect(img.Vmlinuz, data)
 	if err != nil {
-		return &matrix.Failure{Side: matrix.SideKernel, Reason: fmt.Sprintf("%s: %v", img.Vmlinuz, err), Hint: "name a bzImage"}
+		return err
+	}
+	img.Provenance.Arch = t.arch
+	if h.write != nil {
+		dir, err := env.Cache.Entry(ctx, vmlinuxKind, img.Provenance.SHA256, func(tmp string) error {
+			err := h.write(h.payload, filepath.Join(tmp, "vmlinux"))
+			if errors.Is(err, errNoPVH) {
+				return nil // remembered: the entry stays empty
+			}
+			return err
+		})
+		if err != nil {
+			return about(img.Vmlinuz, err)
+		}
+		if err := img.useVmlinux(dir); err != nil {
+			return err
+		}
+	}
+	if h.release == "" && img.Vmlinux != "" {
+		kernel, err := os.ReadFile(img.Vmlinux)
+		if err != nil {
+			return err
+		}
+		h.release = releaseInside(kernel)
 	}
 	if img.Release == "" {
 		img.Release = h.release
@@ -133,17 +157,7 @@ func addVmlinux(ctx context.Context, env Env, img *Image) error {
 	if img.Provenance.Version == "" {
 		img.Provenance.Version = h.release
 	}
-	dir, err := env.Cache.Entry(ctx, vmlinuxKind, img.Provenance.SHA256, func(tmp string) error {
-		_, err := extractVmlinux(img.Vmlinuz, filepath.Join(tmp, "vmlinux"))
-		if errors.Is(err, errNoPVH) {
-			return nil // remembered: the entry stays empty
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return img.useVmlinux(dir)
+	return nil
 }
 
 // useVmlinux lets img boot the uncompressed kernel in a cache entry, if there

@@ -39,6 +39,7 @@ type LockedKernel struct {
 	Entry  string `yaml:"entry" kqual:"required"`        // of the matrix; it may stand for several kernels
 	Hash   string `yaml:"entry_sha256" kqual:"required"` // what the entry said
 	Source string `yaml:"source" kqual:"required"`
+	Arch   string `yaml:"arch,omitempty"` // amd64 where empty
 	Pin    `yaml:",inline"`
 }
 
@@ -63,7 +64,19 @@ func EntryHash(k matrix.Kernel) (string, error) {
 	if data, err = json.Marshal(withoutZeros(value)); err != nil { // keys are sorted
 		return "", fmt.Errorf("hash the entry %s: %w", k.Name, err)
 	}
-	return hashStrings(k.Name, k.Source, string(data)), nil
+	parts := []string{k.Name, k.Source, string(data)}
+	if arch := lockedArch(k); arch != "" {
+		parts = append(parts, arch)
+	}
+	return hashStrings(parts...), nil
+}
+
+// lockedArch is the architecture of a kernel as a lock has it.
+func lockedArch(k matrix.Kernel) string {
+	if arch := k.Machine.Architecture(); arch != matrix.DefaultArch {
+		return arch
+	}
+	return ""
 }
 
 // withoutZeros drops what has no value out of a JSON value; nil is left of one
@@ -131,7 +144,7 @@ func (l *Lock) Add(entry, k matrix.Kernel, pin Pin) error {
 	if err != nil {
 		return err
 	}
-	l.Kernels = append(l.Kernels, LockedKernel{Name: k.Name, Entry: entry.Name, Hash: hash, Source: k.Source, Pin: pin})
+	l.Kernels = append(l.Kernels, LockedKernel{Name: k.Name, Entry: entry.Name, Hash: hash, Source: k.Source, Arch: lockedArch(k), Pin: pin})
 	return nil
 }
 
@@ -221,6 +234,9 @@ func (k *LockedKernel) faults() map[string]string {
 	if !hexSHA256.MatchString(k.Image) {
 		out["image_sha256"] = "is no sha256 (64 hex digits, lower case)"
 	}
+	if k.Arch != "" && targets[k.Arch] == nil {
+		out["arch"] = fmt.Sprintf("unknown architecture %q; %s", k.Arch, matrix.DidYouMean(k.Arch, Architectures()))
+	}
 	if k.Digest != "" && !hexDigest.MatchString(k.Digest) {
 		out["digest"] = "is no digest (sha256: and 64 hex digits)"
 	}
@@ -297,7 +313,8 @@ func (l *Lock) Pinned(entry matrix.Kernel) []matrix.Kernel {
 func (l *Lock) All() []matrix.Kernel {
 	var out []matrix.Kernel
 	for i := range l.Kernels {
-		out = append(out, matrix.Kernel{Name: l.Kernels[i].Name, Source: l.Kernels[i].Source, Pin: &l.Kernels[i].Pin})
+		k := &l.Kernels[i]
+		out = append(out, matrix.Kernel{Name: k.Name, Source: k.Source, Machine: matrix.Machine{Arch: k.Arch}, Pin: &k.Pin})
 	}
 	return out
 }

@@ -60,7 +60,7 @@ func (ociSource) Catalog() matrix.KernelSource {
 func (ociSource) Resolve(ctx context.Context, env Env, config any) (*Pin, error) {
 	c := config.(ociConfig)
 	if env.Cache.Offline {
-		digest, checked, ok := env.Cache.recall(c.Image)
+		digest, checked, ok := env.Cache.recall(c.key(env))
 		if !ok {
 			return nil, notInCache("which image " + c.Image + " is")
 		}
@@ -71,7 +71,7 @@ func (ociSource) Resolve(ctx context.Context, env Env, config any) (*Pin, error)
 	if err != nil {
 		return nil, err
 	}
-	img, err := remoteImage(ctx, ref)
+	img, err := remoteImage(ctx, ref, env.target().arch)
 	if err != nil {
 		return nil, imageFailure(c, err)
 	}
@@ -79,12 +79,21 @@ func (ociSource) Resolve(ctx context.Context, env Env, config any) (*Pin, error)
 	if err != nil {
 		return nil, imageFailure(c, err)
 	}
-	return &Pin{Digest: digest.String()}, env.Cache.remember(ctx, c.Image, digest.String())
+	return &Pin{Digest: digest.String()}, env.Cache.remember(ctx, c.key(env), digest.String())
 }
 
-func remoteImage(ctx context.Context, ref name.Reference) (v1.Image, error) {
+// key is what the answer is remembered under: an image may be one per
+// architecture.
+func (c ociConfig) key(env Env) string {
+	if arch := env.target().arch; arch != matrix.DefaultArch {
+		return c.Image + " for " + arch
+	}
+	return c.Image
+}
+
+func remoteImage(ctx context.Context, ref name.Reference, arch string) (v1.Image, error) {
 	return remote.Image(ref, remote.WithContext(ctx), remote.WithTransport(httpClient.Transport),
-		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}))
+		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
 }
 
 func (s ociSource) Fetch(ctx context.Context, env Env, config any) (*Image, error) {
@@ -101,7 +110,7 @@ func (s ociSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 		if env.Cache.Offline {
 			return notInCache(c.Image)
 		}
-		img, err := remoteImage(ctx, ref.Context().Digest(pin.Digest))
+		img, err := remoteImage(ctx, ref.Context().Digest(pin.Digest), env.target().arch)
 		if err != nil && env.locked() {
 			return about("locked as "+pin.Digest, imageFailure(c, err))
 		}

@@ -61,7 +61,7 @@ func Resolve(ctx context.Context, env Env, k matrix.Kernel) (*Pin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Resolve(ctx, env, k.Config)
+	return s.Resolve(ctx, env.of(k), k.Config)
 }
 
 // FetchPinned gets the image of a kernel that was resolved, and completes pin
@@ -71,6 +71,7 @@ func FetchPinned(ctx context.Context, env Env, k matrix.Kernel, pin *Pin) (*Imag
 	if err != nil {
 		return nil, err
 	}
+	env = env.of(k)
 	env.Pin = pin
 	img, err := s.Fetch(ctx, env, k.Config)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // Image is a kernel that is ready to boot, with every path inside the cache
 // or where the user keeps it.
 type Image struct {
-	Vmlinuz    string // compressed image (bzImage)
-	Vmlinux    string // uncompressed ELF with a PVH entry note; empty if there is none
+	Vmlinuz    string // the image as it came: a bzImage, an arm64 Image
+	Vmlinux    string // what is packed in it, if QEMU enters that directly: an ELF with a PVH entry note, an arm64 Image; empty where Vmlinuz boots
 	Modules    string // directory with modules.dep and the modules; empty for a monolithic kernel
 	Config     string // the kernel's .config; empty if unknown
 	Release    string // what uname -r must say; empty if unknown
@@ -37,6 +37,7 @@ type Event struct {
 type Env struct {
 	Cache    *Cache
 	Kernel   string      // name in the matrix, for events
+	Arch     string      // what the kernel is for; amd64 where empty
 	Progress func(Event) // may be called from any goroutine; never nil
 	Pin      *Pin        // what to get; nil for what the config stands for now
 }
@@ -87,6 +88,7 @@ func Fetch(ctx context.Context, env Env, k matrix.Kernel) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	env = env.of(k)
 	switch pin := k.Pin.(type) {
 	case *Pin:
 		return fetchLocked(ctx, env, s, k.Config, pin)

@@ -33,15 +33,10 @@ const (
 	maxVersionString = 256
 )
 
-// bootHeader is what a bzImage says about itself.
-type bootHeader struct {
-	release string // uname -r
-	payload []byte // the compressed vmlinux; nil where the protocol is too old
-}
-
-// parseBzImage reads the boot header of a bzImage.
-func parseBzImage(image []byte) (bootHeader, error) {
-	var h bootHeader
+// parseBzImage reads the boot header of a bzImage. It has no payload where the
+// boot protocol is too old.
+func parseBzImage(image []byte) (imageHeader, error) {
+	h := imageHeader{write: writeVmlinux}
 	if len(image) < payloadLengthAt+4 || string(image[headerMagicAt:headerMagicAt+4]) != "HdrS" {
 		return h, errors.New("not an x86 kernel image (no boot header)")
 	}
@@ -121,52 +116,48 @@ const gzipPayload = 0
 // errNoPVH says that an image has no vmlinux that QEMU could enter directly.
 var errNoPVH = errors.New("no vmlinux with a PVH entry")
 
-// extractVmlinux writes the uncompressed ELF kernel inside the bzImage at
-// path to dst. It returns errNoPVH where there is none that boots by itself;
-// the bzImage then has to do.
-func extractVmlinux(path, dst string) (release string, err error) {
-	image, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
+// writeVmlinux unpacks the ELF kernel of a bzImage. It returns errNoPVH where
+// there is none that boots by itself; the bzImage then has to do.
+func writeVmlinux(payload []byte, dst string) error {
+	err := writeUnpacked(payload, dst, func(r io.ReaderAt, size int64) error {
+		if !hasPVHEntry(r, size) {
+			return errNoPVH
+		}
+		return nil
+	})
+	var host *fs.PathError
+	if err == nil || errors.As(err, &host) {
+		return err
 	}
-	h, err := parseBzImage(image)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", path, err)
-	}
-	if err := writeVmlinux(h.payload, dst); err != nil {
-		_ = os.Remove(dst)
-		return h.release, err
-	}
-	return h.release, nil
+	return fmt.Errorf("%w: %w", errNoPVH, err)
 }
 
-// writeVmlinux unpacks a payload to a file as it comes: a kernel has 40 to 80 MB.
-func writeVmlinux(payload []byte, dst string) error {
+// writeUnpacked unpacks a payload to a file as it comes: a kernel has 40 to 80
+// MB. What check refuses is not left behind.
+func writeUnpacked(payload []byte, dst string, check func(r io.ReaderAt, size int64) error) (err error) {
 	f, err := os.Create(dst)
 	if err != nil {
 		return fmt.Errorf("write vmlinux: %w", err)
 	}
-	defer f.Close()
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			_ = os.Remove(dst)
+			err = fmt.Errorf("write vmlinux: %w", err)
+		}
+	}()
 	size, err := unpackPayload(payload, f)
-	var full *fs.PathError
-	if errors.As(err, &full) {
-		return fmt.Errorf("write vmlinux: %w", err)
-	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNoPVH, err)
+		return err
 	}
-	if !hasPVHEntry(f, size) {
-		return errNoPVH
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write vmlinux: %w", err)
-	}
-	return nil
+	return check(f, size)
 }
 
-// unpackPayload decompresses the payload of a bzImage to w and returns the size. Its last four bytes are
-// the unpacked size: gzip ends so by itself, to the others the kernel's build
-// appends it (scripts/Makefile.lib, size_append).
+// unpackPayload decompresses the payload of an image to w and returns the size.
+// Its last four bytes are the unpacked size: gzip ends so by itself, to the
+// others the kernel's build appends it (scripts/Makefile.lib, size_append).
 func unpackPayload(payload []byte, w io.Writer) (int64, error) {
 	if len(payload) < 4 {
 		return 0, errors.New("no payload")

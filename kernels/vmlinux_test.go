@@ -62,12 +62,12 @@ func TestVmlinuxIsExtractedFromEveryCompression(t *testing.T) {
 	}
 	for name, pack := range formats {
 		t.Run(name, func(t *testing.T) {
-			path, dst := filepath.Join(t.TempDir(), "vmlinuz"), filepath.Join(t.TempDir(), "vmlinux")
-			must(t, os.WriteFile(path, fakeBzImage("6.1.0-1", pack(t)), 0o644))
-			release, err := extractVmlinux(path, dst)
-			if err != nil || release != "6.1.0-1" {
-				t.Fatalf("release %q, %v", release, err)
+			dst := filepath.Join(t.TempDir(), "vmlinux")
+			h, err := parseBzImage(fakeBzImage("6.1.0-1", pack(t)))
+			if err != nil || h.release != "6.1.0-1" {
+				t.Fatalf("release %q, %v", h.release, err)
 			}
+			must(t, h.write(h.payload, dst))
 			got, err := os.ReadFile(dst)
 			must(t, err)
 			if !bytes.Equal(got, want) {
@@ -100,8 +100,12 @@ func TestImageWithoutVmlinuxBootsAsItIs(t *testing.T) {
 			e := newTestEnv(t)
 			path := filepath.Join(t.TempDir(), "vmlinuz")
 			must(t, os.WriteFile(path, fakeBzImage("6.1.0-1", payload), 0o644))
-			if _, err := extractVmlinux(path, filepath.Join(t.TempDir(), "vmlinux")); !errors.Is(err, errNoPVH) {
+			dst := filepath.Join(t.TempDir(), "vmlinux")
+			if err := writeVmlinux(payload, dst); !errors.Is(err, errNoPVH) {
 				t.Errorf("error %v", err)
+			}
+			if _, err := os.Stat(dst); err == nil {
+				t.Error("what does not boot is left behind")
 			}
 			img, err := fileSource{}.Fetch(t.Context(), e.Env, fileConfig{Vmlinuz: path})
 			if err != nil || img.Vmlinux != "" || img.Release != "6.1.0-1" {
@@ -111,7 +115,7 @@ func TestImageWithoutVmlinuxBootsAsItIs(t *testing.T) {
 	}
 }
 
-func TestVmlinuxOfARealKernel(t *testing.T) {
+func TestWhatBootsOfARealKernel(t *testing.T) {
 	dir, err := DefaultCacheDir()
 	if err != nil {
 		t.Skip(err)
@@ -121,15 +125,28 @@ func TestVmlinuxOfARealKernel(t *testing.T) {
 		t.Skip("no Debian kernel in the cache")
 	}
 	for _, path := range images {
-		dst := filepath.Join(t.TempDir(), "vmlinux")
-		release, err := extractVmlinux(path, dst)
+		image, err := os.ReadFile(path)
+		must(t, err)
+		h, err := parseArm64(image)
 		if err != nil {
-			t.Errorf("%s: %v", path, err)
+			h, err = parseBzImage(image)
+		}
+		if err != nil || h.release == "" {
+			t.Errorf("%s: release %q, %v", path, h.release, err)
 			continue
 		}
-		info, err := os.Stat(dst)
-		must(t, err)
-		t.Logf("%s: %d MB", release, info.Size()>>20)
+		size := int64(len(image))
+		if h.write != nil {
+			dst := filepath.Join(t.TempDir(), "vmlinux")
+			if err := h.write(h.payload, dst); err != nil {
+				t.Errorf("%s: %v", path, err)
+				continue
+			}
+			info, err := os.Stat(dst)
+			must(t, err)
+			size = info.Size()
+		}
+		t.Logf("%s: %d MB", h.release, size>>20)
 	}
 }
 

@@ -10,6 +10,7 @@ type Catalog struct {
 	Checks        map[string]Check
 	Scenarios     map[string]Scenario
 	Filesystems   map[string]Filesystem
+	Architectures []string // that a machine can have, sorted
 }
 
 // KernelSource decodes the YAML below one kind of kernel (debian: {…}).

@@ -36,6 +36,7 @@ func testCatalog() Catalog {
 		return slices.Equal(slices.DeleteFunc(slices.Clone(w.Flags["mask"]), func(f string) bool { return f == "FAN_ONDIR" }), []string{event})
 	}
 	return Catalog{
+		Architectures: []string{"amd64", "arm64"},
 		KernelSources: map[string]KernelSource{
 			"debian": {
 				Name: "debian",

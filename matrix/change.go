@@ -22,6 +22,7 @@ const (
 // compared: what moves a rate beside the kernel. What is unknown is zero, and
 // like anything.
 type Conditions struct {
+	Arch     string `json:"arch,omitempty"`
 	Accel    string `json:"accel,omitempty"`
 	CPUModel string `json:"cpu_model,omitempty"` // QEMU's
 	VCPUs    int    `json:"vcpus,omitempty"`
@@ -45,6 +46,7 @@ func (c Conditions) changes(d Conditions) string {
 			parts = append(parts, fmt.Sprintf("another %s (%s → %s)", what, pressureText(a), pressureText(b)))
 		}
 	}
+	text("architecture", c.Arch, d.Arch)
 	text("accelerator", c.Accel, d.Accel)
 	text("CPU model", c.CPUModel, d.CPUModel)
 	number("number of vCPUs", c.VCPUs, d.VCPUs)

@@ -78,9 +78,10 @@ func TestALossOfCoverageIsNoPass(t *testing.T) {
 }
 
 func TestOnlyLikeIsComparedWithLike(t *testing.T) {
-	base := Conditions{Accel: "kvm", CPUModel: "host", VCPUs: 2, Tool: "v1", Pressure: 64}
+	base := Conditions{Arch: "amd64", Accel: "kvm", CPUModel: "host", VCPUs: 2, Tool: "v1", Pressure: 64}
 	for what, other := range map[string]Conditions{
-		"accelerator": {Accel: "tcg", CPUModel: "host", VCPUs: 2, Tool: "v1", Pressure: 64}, "CPU model": {Accel: "kvm", CPUModel: "Nehalem", VCPUs: 2, Tool: "v1", Pressure: 64},
+		"architecture": {Arch: "arm64", Accel: "kvm", CPUModel: "host", VCPUs: 2, Tool: "v1", Pressure: 64},
+		"accelerator":  {Accel: "tcg", CPUModel: "host", VCPUs: 2, Tool: "v1", Pressure: 64}, "CPU model": {Accel: "kvm", CPUModel: "Nehalem", VCPUs: 2, Tool: "v1", Pressure: 64},
 		"number of vCPUs": {Accel: "kvm", CPUModel: "host", VCPUs: 1, Tool: "v1", Pressure: 64}, "version of kqual": {Accel: "kvm", CPUModel: "host", VCPUs: 2, Tool: "v2", Pressure: 64},
 		"pressure": {Accel: "kvm", CPUModel: "host", VCPUs: 2, Tool: "v1", Pressure: PressureAuto},
 	} {

@@ -174,6 +174,7 @@ func (c *Comparison) CompareProvenance(oldRuns, newRuns []KernelRun) {
 		part("version", o.Provenance.Version, n.Provenance.Version)
 		part("image", shortSum(o.Provenance.SHA256), shortSum(n.Provenance.SHA256))
 		part("patches", o.Provenance.Details[DetailPatches], n.Provenance.Details[DetailPatches])
+		part("architecture", o.Provenance.Arch, n.Provenance.Arch)
 		part("accelerator", lastBoot(o).Accel, lastBoot(n).Accel)
 		part("CPU model", lastBoot(o).CPUModel, lastBoot(n).CPUModel)
 		part("QEMU", lastBoot(o).QEMU, lastBoot(n).QEMU)

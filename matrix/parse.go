@@ -26,6 +26,7 @@ const (
 	DefaultVCPUs          = 2         // one is too few: the reader never gets in
 	DefaultMemory         = 512 << 20 // bytes
 	DefaultAccel          = "auto"
+	DefaultArch           = "amd64" // on every host: a matrix means the same everywhere
 	DefaultDetectionLimit = 0.001
 	DefaultConfidence     = 0.95
 	DefaultMaxTime        = 20 * time.Second
@@ -221,7 +222,7 @@ func (p *parser) root(node *yaml.Node) {
 	if f.Name.Set {
 		p.name(f.Name.Line, "name", f.Name.Value)
 	}
-	s.Machine = p.machine(f.Machine, "machine", Machine{VCPUs: DefaultVCPUs, Memory: DefaultMemory, Accel: DefaultAccel})
+	s.Machine = p.machine(f.Machine, "machine", Machine{VCPUs: DefaultVCPUs, Memory: DefaultMemory, Accel: DefaultAccel, Arch: DefaultArch})
 	p.sampling(f.Sampling)
 
 	kernelNames := names{kind: "kernel"}
@@ -320,7 +321,7 @@ func (p *parser) sampling(f fileSampling) {
 	p.spec.Sampling = s
 }
 
-// kernel decodes one kernel: name, machine and exactly one source.
+// kernel decodes one kernel: name, arch, machine and exactly one source.
 func (p *parser) kernel(node *yaml.Node, path string) (Kernel, bool) {
 	if node.Kind != yaml.MappingNode {
 		p.problem(node.Line, path, "is %s; write a mapping with name and one of %s", describeNode(node), p.sourceNames())
@@ -328,7 +329,7 @@ func (p *parser) kernel(node *yaml.Node, path string) (Kernel, bool) {
 	}
 	before := len(p.problems)
 	k := Kernel{Line: node.Line}
-	var name at[string]
+	var name, arch at[string]
 	var machine fileMachine
 	var allow []fileAllowance
 	sources := slices.Sorted(maps.Keys(p.cat.KernelSources))
@@ -336,13 +337,15 @@ func (p *parser) kernel(node *yaml.Node, path string) (Kernel, bool) {
 		switch at := join(path, key.Value); {
 		case key.Value == "name":
 			p.value(value, at, reflectOf(&name))
+		case key.Value == "arch":
+			p.value(value, at, reflectOf(&arch))
 		case key.Value == "machine":
 			p.value(value, at, reflectOf(&machine))
 		case key.Value == "allow":
 			p.value(value, at, reflectOf(&allow))
 			k.Allowances = p.allowances(allow, at)
 		case !slices.Contains(sources, key.Value):
-			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "machine", "allow"}, sources...)))
+			p.problem(key.Line, at, "%s", unknown("key", key.Value, append([]string{"name", "arch", "machine", "allow"}, sources...)))
 		case k.Source != "":
 			p.problem(key.Line, at, "is a second source besides %s; keep one", k.Source)
 		default:
@@ -355,6 +358,15 @@ func (p *parser) kernel(node *yaml.Node, path string) (Kernel, bool) {
 		}
 	})
 	k.Machine = p.machine(machine, path+".machine", p.spec.Machine)
+	if arch.Set {
+		if arch.Value != k.Machine.Arch && !machine.CPU.Set {
+			k.Machine.CPU = "" // the matrix's own is one of another architecture
+		}
+		k.Machine.Arch = arch.Value
+		if !slices.Contains(p.cat.Architectures, arch.Value) {
+			p.problem(arch.Line, path+".arch", "%s", unknown("architecture", arch.Value, p.cat.Architectures))
+		}
+	}
 	k.Name = name.Value
 	p.mustName(name, node.Line, path)
 	if k.Source == "" && len(p.problems) == before {

@@ -15,7 +15,7 @@ func TestParseReadsTheDesignsMatrix(t *testing.T) {
 	if s.Path != "matrix.yaml" || len(s.Hash) != 64 || s.Name != "in-delete-race" || s.Version != 1 {
 		t.Errorf("head: %+v", s)
 	}
-	if want := (Machine{VCPUs: 2, Memory: 512 << 20, Accel: "auto"}); s.Machine != want || s.Kernels[1].Machine != want {
+	if want := (Machine{VCPUs: 2, Memory: 512 << 20, Accel: "auto", Arch: "amd64"}); s.Machine != want || s.Kernels[1].Machine != want {
 		t.Errorf("machine %+v", s.Machine)
 	}
 	if want := (Sampling{Pressure: PressureAuto, DetectionLimit: 0.001, Confidence: 0.95, MaxTime: 20 * time.Second}); s.Sampling != want {
@@ -57,11 +57,35 @@ func TestParseDefaultsWhatIsLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Machine{2, 512 << 20, "auto", ""}); s.Kernels[0].Machine != want {
+	if want := (Machine{2, 512 << 20, "auto", "", "amd64"}); s.Kernels[0].Machine != want {
 		t.Errorf("machine %+v", s.Kernels[0].Machine)
 	}
 	if want := (Sampling{PressureAuto, 0.001, 0.95, 20 * time.Second}); s.Sampling != want {
 		t.Errorf("sampling %+v", s.Sampling)
+	}
+}
+
+func TestAKernelMayBeForAnotherArchitecture(t *testing.T) {
+	in := strings.Replace(minimal, "kernels:", "machine: {cpu: Nehalem, memory: 1GiB}\nkernels:\n"+
+		"  - {name: a, arch: arm64, debian: {suite: sid}}\n  - {name: b, arch: arm64, machine: {cpu: cortex-a72}, debian: {suite: sid}}\n"+
+		"  - {name: c, arch: amd64, debian: {suite: sid}}", 1)
+	s, err := Parse("m", []byte(in), testCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []Machine{
+		{2, 1 << 30, "auto", "", "arm64"}, // no model of amd64
+		{2, 1 << 30, "auto", "cortex-a72", "arm64"},
+		{2, 1 << 30, "auto", "Nehalem", "amd64"},
+		{2, 1 << 30, "auto", "Nehalem", "amd64"},
+	} {
+		if s.Kernels[i].Machine != want {
+			t.Errorf("%s: machine %+v, want %+v", s.Kernels[i].Name, s.Kernels[i].Machine, want)
+		}
+	}
+	_, err = Parse("m", []byte(strings.Replace(minimal, "k1, ", "k1, arch: aarch64, ", 1)), testCatalog())
+	if want := `m:4: kernels[0].arch: unknown architecture "aarch64"; known are amd64, arm64`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
 	}
 }
 
@@ -74,7 +98,7 @@ func TestParseFollowsAliases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Kernels[1].Config != s.Kernels[0].Config || s.Kernels[1].Machine != (Machine{8, 1 << 30, "kvm", "Nehalem,+pcid"}) {
+	if s.Kernels[1].Config != s.Kernels[0].Config || s.Kernels[1].Machine != (Machine{8, 1 << 30, "kvm", "Nehalem,+pcid", "amd64"}) {
 		t.Errorf("%+v", s.Kernels[1])
 	}
 }

@@ -1,6 +1,9 @@
 package matrix
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // PressureAuto lets the guest raise the number of extra groups until most
 // trials are decisive.
@@ -32,7 +35,13 @@ type Machine struct {
 	// CPU is a model of QEMU's, as in "qemu64" or "Nehalem,+pcid"; empty for
 	// the accelerator's own.
 	CPU string `json:"cpu,omitempty"`
+	// Arch is the architecture that the kernel is for, as Debian and Go call it:
+	// amd64, arm64. Empty in results from before there was a second one: amd64.
+	Arch string `json:"arch,omitempty"`
 }
+
+// Architecture is Arch, whatever the results are from.
+func (m Machine) Architecture() string { return cmp.Or(m.Arch, DefaultArch) }
 
 // Sampling says how much evidence a cell collects before it stops.
 type Sampling struct {

@@ -20,7 +20,7 @@ var csvHead = append([]string{
 	"verdict", "count", "of", "lo", "hi", "reason", "footnotes", "gate", "gate_text",
 	"trials", "contested", "decisive", "stale", "stale_decisive", "recognised", "recognised_decisive",
 	"lost", "duplicates", "overflows", "foreign", "false_alarms",
-	"groups", "stop", "setup_s", "elapsed_s", "first_stale_s", "order_witness", "accel", "qemu", "image_sha256",
+	"groups", "stop", "setup_s", "elapsed_s", "first_stale_s", "order_witness", "arch", "accel", "qemu", "image_sha256",
 	"known_verdict", "known_why", "console_log",
 }, csvNumberHead...)
 
@@ -67,7 +67,7 @@ func renderCSV(w io.Writer, r *Report, _ Options) error {
 		f := facts[e.Kernel]
 		row = append(
 			row, string(o.Stop), csvFloat(o.Setup.Seconds()), csvFloat(o.Elapsed.Seconds()), csvFloat(o.FirstStale.Seconds()),
-			e.order(), accel, qemu, p.SHA256, string(f.Expected), f.Why, e.log(),
+			e.order(), e.kernel.Machine.Architecture(), accel, qemu, p.SHA256, string(f.Expected), f.Why, e.log(),
 		)
 		row = append(row, csvNumbers(e.Numbers)...)
 		for i := range row {

@@ -58,7 +58,7 @@ func (r *Report) conditions() map[string]matrix.Conditions {
 	out := map[string]matrix.Conditions{}
 	for _, k := range r.Kernels {
 		for _, c := range k.Cells {
-			u := matrix.Conditions{VCPUs: k.Machine.VCPUs, Tool: r.Tool.Version, Pressure: r.Sampling.Pressure}
+			u := matrix.Conditions{Arch: k.Machine.Architecture(), VCPUs: k.Machine.VCPUs, Tool: r.Tool.Version, Pressure: r.Sampling.Pressure}
 			if c.Outcome != nil && c.Boot >= 0 && c.Boot < len(k.Boots) {
 				u.Accel, u.CPUModel = k.Boots[c.Boot].Accel, k.Boots[c.Boot].CPUModel
 			}

@@ -68,10 +68,7 @@ func (r *Report) arrange() *grid {
 		b := &g.blocks[i]
 		b.columns = r.columns(*b)
 		for _, k := range r.Kernels {
-			rw := row{kernel: k.Kernel, release: release(k)}
-			if k.Provenance.Unverified() != "" {
-				rw.release = strings.TrimSpace(rw.release + " (" + matrix.DetailUnverified + ")")
-			}
+			rw := row{kernel: k.Kernel, release: r.label(k)}
 			planned := false
 			for _, col := range b.columns {
 				id := matrix.Cell{

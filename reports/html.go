@@ -223,7 +223,7 @@ func (r *Report) htmlRows() []htmlRow {
 		}
 		out = append(out, htmlRow{
 			Name: Printable(k.Kernel), Source: Printable(origin(k.Provenance)), Version: Printable(k.Provenance.Version),
-			Release: Printable(release(k)), Known: Printable(promised(f)), Observed: cmp.Or(string(f.Observed), "–"),
+			Release: Printable(r.release(k)), Known: Printable(promised(f)), Observed: cmp.Or(string(f.Observed), "–"),
 			Machine: fmt.Sprintf("%d vCPUs, %d MiB", k.Machine.VCPUs, k.Machine.Memory>>20),
 			Accel:   Printable(strings.Join(accels, ", ")), Boot: took(boot), Contradicts: f.Contradicts,
 		})

@@ -72,6 +72,7 @@ func renderJUnit(w io.Writer, r *Report, _ Options) error {
 				{"release", Printable(release(k))},
 				{"version", Printable(k.Provenance.Version)},
 				{"source", Printable(origin(k.Provenance))},
+				{"arch", k.Machine.Architecture()},
 				{"image_sha256", k.Provenance.SHA256},
 			},
 		})

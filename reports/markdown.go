@@ -311,7 +311,7 @@ func (r *Report) measured() [][2]string {
 		{"Intervals", "exact (Clopper–Pearson) for as many independent trials as the blocks are worth (Korn–Graubard); a zero's bound allows for blocks that differ as much as draws from an exponential distribution"},
 		{"Matrix", fmt.Sprintf("%s, sha256 %s", r.Matrix.Path, r.Matrix.SHA256[:min(shortHash, len(r.Matrix.SHA256))])},
 		{"Host", fmt.Sprintf("Linux %s, %s, %s", r.Host.Kernel, plural(r.Host.CPUs, "CPU"), r.Host.CPUModel)},
-		{"Machines", fmt.Sprintf("QEMU %s, %s", strings.Join(r.QEMU, " and "), strings.Join(r.Accels, " and "))},
+		{"Machines", fmt.Sprintf("%s, QEMU %s, %s", r.architectures(), strings.Join(r.QEMU, " and "), strings.Join(r.Accels, " and "))},
 		{"Tool", r.Tool.Name + " " + r.Tool.Version},
 		{"When", r.Started.UTC().Format("2006-01-02 15:04:05 MST")},
 	}

@@ -90,6 +90,9 @@ func headline(r *Report) string {
 	parts := []string{
 		plural(len(r.Kernels), "kernel"), plural(len(r.Cells)+len(r.Missing), "cell"),
 	}
+	if several := r.architectures(); several != "" {
+		parts = append(parts, several)
+	}
 	if len(r.Accels) > 0 {
 		parts = append(parts, Printable(strings.Join(r.Accels, " and ")))
 	}

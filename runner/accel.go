@@ -1,10 +1,13 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -38,6 +41,7 @@ type accelMemory struct {
 // is no proof: /dev/kvm can exist, create machines and still hang each guest.
 type Prober struct {
 	Image  *kernels.Image // any kernel that is known to boot
+	Arch   string         // of the kernel; empty for the host's
 	Guest  string         // the program to run as PID 1; empty for this one
 	Memory string         // file that remembers answers; empty to forget them
 	Dir    string         // for temporary files
@@ -45,12 +49,19 @@ type Prober struct {
 
 // Probe says whether accel boots a guest. The answer is remembered.
 func (p Prober) Probe(ctx context.Context, accel string) (AccelAnswer, error) {
-	version, err := qemuVersion(ctx)
+	of := archOf(p.machine())
+	if of == nil {
+		return AccelAnswer{}, fmt.Errorf("no guest can be of this host's architecture, %s", runtime.GOARCH)
+	}
+	version, err := of.version(ctx)
 	if err != nil {
 		return AccelAnswer{}, err
 	}
-	mem := p.recall(version)
-	if a, ok := mem.Answers[accel]; ok {
+	mem, key := p.recall(version), accel
+	if p.Arch != "" {
+		key += " " + p.Arch
+	}
+	if a, ok := mem.Answers[key]; ok {
 		a.Remembered = true
 		return a, nil
 	}
@@ -58,7 +69,7 @@ func (p Prober) Probe(ctx context.Context, accel string) (AccelAnswer, error) {
 	if err != nil {
 		return a, err
 	}
-	mem.Answers[accel] = a
+	mem.Answers[key] = a
 	p.remember(mem)
 	return a, nil
 }
@@ -81,6 +92,10 @@ func (p Prober) Choose(ctx context.Context, want string) (string, error) {
 
 func (p Prober) boot(ctx context.Context, accel string) (AccelAnswer, error) {
 	a := AccelAnswer{Accel: accel}
+	if accel == AccelKVM && p.Arch != "" && p.Arch != runtime.GOARCH {
+		a.Detail = "a host of " + runtime.GOARCH + " has none for " + p.Arch
+		return a, nil
+	}
 	if accel == AccelKVM {
 		f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 		if err != nil {
@@ -96,7 +111,7 @@ func (p Prober) boot(ctx context.Context, accel string) (AccelAnswer, error) {
 	defer os.RemoveAll(dir)
 	b := &boot{
 		image: p.Image, guest: p.Guest, accel: accel, dir: dir,
-		machine: matrix.Machine{VCPUs: 1, Memory: 256 << 20},
+		machine: p.machine(),
 		probe:   true, firstRecord: probeDeadline,
 	}
 	res := b.run(ctx)
@@ -109,6 +124,11 @@ func (p Prober) boot(ctx context.Context, accel string) (AccelAnswer, error) {
 	}
 	a.Works, a.Took, a.Detail = true, res.boot.FirstRecord, "booted "+res.boot.Release
 	return a, nil
+}
+
+// machine is a small one.
+func (p Prober) machine() matrix.Machine {
+	return matrix.Machine{VCPUs: 1, Memory: 256 << 20, Arch: cmp.Or(p.Arch, runtime.GOARCH)}
 }
 
 // recall returns the remembered answers that still hold.

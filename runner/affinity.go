@@ -82,7 +82,7 @@ func findQEMU(name string) (int, bool) {
 	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(data, []byte("\x00"+name)) || !bytes.HasPrefix(data, []byte(qemuProgram)) {
+		if err != nil || !bytes.Contains(data, []byte("\x00"+name)) || !bytes.HasPrefix(data, []byte("qemu-system-")) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))

@@ -43,7 +43,7 @@ var recordSlack = 10 * time.Second
 // boot is one start of a kernel.
 type boot struct {
 	image   *kernels.Image
-	guest   string // program to run as PID 1; empty for this one
+	guest   string // program to run as PID 1 on the host's own architecture; empty for this one
 	accel   string
 	machine matrix.Machine
 	dir     string            // for the initramfs and the console log
@@ -132,11 +132,12 @@ func (b *boot) run(ctx context.Context) bootResult {
 }
 
 func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
-	version, err := qemuVersion(ctx)
+	a := archOf(b.machine)
+	version, err := a.version(ctx)
 	if err != nil {
 		return nil, err
 	}
-	res.boot.QEMU, res.boot.CPUModel = version, cpuModel(b.accel, b.machine)
+	res.boot.QEMU, res.boot.CPUModel = version, a.cpuModel(b.accel, b.machine)
 	kernel := b.image.Vmlinux
 	res.boot.Image = "vmlinux"
 	if kernel == "" {
@@ -151,7 +152,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 		return nil, err
 	}
 	return startVM(ctx, vmConfig{
-		accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
+		arch: a, accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
 		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.cpus(b.cpus),
 	})
 }
@@ -159,12 +160,9 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 // initramfs writes the archive and returns the disks in the order in which the
 // guest will see them.
 func (b *boot) initramfs(path string) ([]string, error) {
-	program, err := guestProgram(b.guest)
-	if err != nil {
-		return nil, err
-	}
+	machine := archOf(b.machine)
 	plan := b.plan
-	plan.Version, plan.Probe = wire.Version, b.probe
+	plan.Version, plan.Channel, plan.Probe = wire.Version, machine.channel, b.probe
 	var disks, modules []string
 	plan.Filesystems = nil
 	for _, fs := range b.plan.Filesystems {
@@ -186,7 +184,10 @@ func (b *boot) initramfs(path string) ([]string, error) {
 	for _, d := range []string{"dev", "proc", "sys", "mnt", "modules"} {
 		a.dir(d)
 	}
-	a.copyFile("init", 0o755, program)
+	if err := machine.addInit(a, b.guest); err != nil {
+		a.close()
+		return nil, err
+	}
 	if b.image.Modules != "" && len(modules) > 0 {
 		order, err := kernels.LoadOrder(b.image.Modules, modules)
 		if err != nil {

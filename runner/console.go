@@ -16,7 +16,7 @@ var splatPatterns = []struct {
 	re   *regexp.Regexp
 }{
 	{"panic", regexp.MustCompile(`Kernel panic - not syncing`)},
-	{"oops", regexp.MustCompile(`^(Oops: |BUG: unable to handle|BUG: kernel NULL pointer|BUG: .*stack guard page|traps: PANIC: double fault|PANIC: double fault|general protection fault|divide error:|invalid opcode:|int3: |Unable to handle kernel)`)},
+	{"oops", regexp.MustCompile(`^(Oops: |BUG: unable to handle|BUG: kernel NULL pointer|BUG: .*stack guard page|traps: PANIC: double fault|PANIC: double fault|general protection fault|divide error:|invalid opcode:|int3: |Unable to handle kernel|Internal error: )`)},
 	{"lockup", regexp.MustCompile(`watchdog: BUG: soft lockup|Watchdog detected hard LOCKUP`)},
 	{"RCU stall", regexp.MustCompile(`^(rcu: )?INFO: rcu.* (self-)?detected (expedited )?stalls?`)},
 	{"hung task", regexp.MustCompile(`^INFO: task .* blocked( in I/O wait)? for more than \d+ seconds`)},

@@ -25,7 +25,7 @@ func keepForCorpus(t *testing.T, i injection, kr matrix.KernelRun) {
 	if os.Getenv("KQUAL_CORPUS") != "1" || t.Failed() || len(kr.Boots) == 0 {
 		return
 	}
-	lines := strings.SplitAfter(string(read(t, kr.Boots[0].ConsoleLog)), "\n")
+	lines := strings.SplitAfter(string(readWhole(t, kr.Boots[0].ConsoleLog)), "\n")
 	at := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, announcement) })
 	if at < 0 {
 		return
@@ -62,7 +62,7 @@ func TestTheCorpusOfConsolesIsToldAsTheFaultsThatMadeIt(t *testing.T) {
 			if !ok {
 				t.Fatal("no table has this fault")
 			}
-			splats := scanConsole(strings.NewReader(string(read(t, path))))
+			splats := scanConsole(strings.NewReader(string(readWhole(t, path))))
 			s, fatal := worst(splats)
 			told := s.Kind + ": " + s.Line
 			kind, _, _ := strings.Cut(strings.TrimPrefix(f.fails, "^"), ": ")

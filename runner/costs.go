@@ -82,7 +82,7 @@ func (r *run) costBoot(ctx context.Context, i, round int, plan *matrix.CostPlan)
 		return got, ctx.Err()
 	}
 	defer os.RemoveAll(dir)
-	accel, err := r.chooseAccel(ctx, r.accelOf(kr), r.images[i], dir)
+	accel, err := r.chooseAccel(ctx, kr.Machine, r.images[i], dir)
 	if err != nil {
 		got.Error = failureOf(err)
 		return got, ctx.Err()

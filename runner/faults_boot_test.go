@@ -182,9 +182,9 @@ while test "$n" -gt 0; do
 	set -- "$@" "$a"
 	n=$((n - 1))
 done
-PATH=${PATH#*:} exec ` + qemuProgram + ` "$@"
+PATH=${PATH#*:} exec ` + archOf(matrix.Machine{}).program + ` "$@"
 `
-	if err := os.WriteFile(filepath.Join(dir, qemuProgram), []byte(script), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, archOf(matrix.Machine{}).program), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))

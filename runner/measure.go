@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -45,7 +44,7 @@ func (r *run) measure(ctx context.Context, f fetched, order int, kr *matrix.Kern
 		return err
 	}
 	defer func() { r.turns.ended(turn) }()
-	accel, err := r.chooseAccel(ctx, r.accelOf(kr), f.image, dir)
+	accel, err := r.chooseAccel(ctx, kr.Machine, f.image, dir)
 	if err != nil {
 		return err
 	}
@@ -103,9 +102,6 @@ func (r *run) measure(ctx context.Context, f fetched, order int, kr *matrix.Kern
 		}
 	}
 }
-
-// accelOf is the accelerator that a kernel is to boot with.
-func (r *run) accelOf(kr *matrix.KernelRun) string { return cmp.Or(r.cfg.Accel, kr.Machine.Accel) }
 
 // again says that a boot costs nothing but itself.
 func (r *run) again(kr *matrix.KernelRun, why *matrix.Failure) {

@@ -64,10 +64,13 @@ func (v *vm) hasEnded() bool {
 	}
 }
 
+// itself begins what QEMU says.
+var itself = regexp.MustCompile(`^qemu-system-\w+: `)
+
 // complaint is the first line of QEMU's own words that is no mere warning.
 func complaint(output string) string {
 	for line := range strings.Lines(output) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), qemuProgram+": ")
+		line = itself.ReplaceAllString(strings.TrimSpace(line), "")
 		if line != "" && !strings.HasPrefix(line, "warning: ") {
 			return line
 		}
@@ -80,7 +83,7 @@ var refusals = []struct {
 	re   *regexp.Regexp
 	hint string
 }{
-	{regexp.MustCompile(`CPU model|[Pp]roperty .*cpu.* not found`), "machine.cpu is not of this QEMU's: " + qemuProgram + " -cpu help lists what it knows"},
+	{regexp.MustCompile(`CPU model|[Pp]roperty .*cpu.* not found`), "machine.cpu is not of this QEMU's: its -cpu help lists what it knows for the architecture"},
 	{regexp.MustCompile(`SMP|maxcpus|number of CPUs`), "use fewer machine.vcpus"},
 	{regexp.MustCompile(`[Cc]annot allocate memory|guest memory|RAM size`), "use less machine.memory or fewer --jobs"},
 	{regexp.MustCompile(`PVH|load kernel|invalid kernel|kernel header`), "the kernel image is damaged or is none that QEMU boots"},

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Config struct {
 	Cache    *kernels.Cache
 	CacheDir string        // where accelerators are remembered
 	LogDir   string        // console logs, one per boot; made if missing
-	Guest    string        // program to run as PID 1; empty for this one
+	Guest    string        // program to run as PID 1 on the host's own architecture; empty for this one
 	Accel    string        // overrides the matrix: auto, kvm, tcg; empty does not
 	Budget   Budget        // what of the host the machines may use
 	MaxTime  time.Duration // what is not measured then has no answer; 0 for no limit
@@ -58,10 +59,7 @@ type Beat struct {
 // error is for what concerns the whole run: a missing program, no room for
 // logs, or the context's error when it was interrupted.
 func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
-	if _, err := qemuVersion(ctx); err != nil {
-		return nil, err
-	}
-	if _, err := guestProgram(cfg.Guest); err != nil {
+	if err := cfg.checkArches(ctx); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.LogDir, 0o755); err != nil {
@@ -223,15 +221,18 @@ func failureOf(err error) *matrix.Failure {
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // chooseAccel probes with the image at hand; another machine may be doing the
-// same, so one at a time.
-func (r *run) chooseAccel(ctx context.Context, want string, img *kernels.Image, dir string) (string, error) {
+// same, so one at a time. Guests of another architecture are always emulated.
+func (r *run) chooseAccel(ctx context.Context, m matrix.Machine, img *kernels.Image, dir string) (string, error) {
+	if !archOf(m).native() {
+		return AccelTCG, nil
+	}
 	r.accel.Lock()
 	defer r.accel.Unlock()
 	p := Prober{Image: img, Guest: r.cfg.Guest, Dir: dir}
 	if r.cfg.CacheDir != "" {
 		p.Memory = AccelMemory(r.cfg.CacheDir)
 	}
-	return p.Choose(ctx, want)
+	return p.Choose(ctx, cmp.Or(r.cfg.Accel, m.Accel))
 }
 
 // snapshot is a copy that no later record changes.

@@ -1,14 +1,13 @@
 package runner
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,38 +25,21 @@ const (
 	AccelTCG = "tcg"
 )
 
-// tcgCPU is an AMD model: it has no Meltdown, so no kernel isolates its page
-// tables, which under TCG more than doubles the time of a trial (measured on
-// Debian 5.10 to 7.3 against Nehalem). It boots as fast as any, and TCG knows
-// all its features.
-const tcgCPU = "Opteron_G2"
-
-// cpuModel is QEMU's model for a machine.
-func cpuModel(accel string, m matrix.Machine) string {
-	if accel == AccelTCG {
-		return cmp.Or(m.CPU, tcgCPU)
-	}
-	return cmp.Or(m.CPU, "host")
-}
-
-// qemuProgram is the emulator for amd64 guests.
-const qemuProgram = "qemu-system-x86_64"
-
 // vmConfig is one virtual machine.
 type vmConfig struct {
+	arch       *arch
 	accel      string
 	machine    matrix.Machine
-	kernel     string // vmlinux with a PVH entry, or bzImage
+	kernel     string
 	initramfs  string
 	disks      []string // raw images; what the guest writes goes to a snapshot
-	consoleLog string   // ttyS0 is written here by QEMU itself
+	consoleLog string   // the console is written here by QEMU itself
 	cpus       []int    // host CPUs to boot on; none leave that to the host
 }
 
 // vm is a running virtual machine.
 type vm struct {
-	// records is what the guest writes to its second serial port; it ends when
-	// QEMU does.
+	// records is what the guest writes to its channel; it ends when QEMU does.
 	records *os.File
 	cmdline string
 	name    string // -name of QEMU
@@ -67,12 +49,11 @@ type vm struct {
 	output  *boundedText // what QEMU itself said
 }
 
-// kernelArgs are on every kernel command line. The Go variables reach the
+// kernelArgs are on every kernel command line, beside the architecture's. The Go variables reach the
 // guest's environment: no collection and no preemption signals while trials
 // run (one collection costs 13 to 65 ms under TCG).
 var kernelArgs = []string{
-	"console=ttyS0", "loglevel=5", "panic=-1", "oops=panic",
-	"tsc=reliable", "no_timer_check", "random.trust_cpu=on",
+	"loglevel=5", "panic=-1", "oops=panic", "random.trust_cpu=on",
 	"GOGC=off", "GOMAXPROCS=4", "GODEBUG=asyncpreemptoff=1",
 }
 
@@ -94,7 +75,7 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 		bindThread(0, cfg.cpus) // QEMU inherits it
 		defer close(v.ended)
 		files := &handOver{}
-		machine, err := qemu.StartContext(ctx, qemu.ArchAMD64, v.options(cfg, v.name, w, files))
+		machine, err := qemu.StartContext(ctx, cfg.arch.vmtest, v.options(cfg, v.name, w, files))
 		w.Close()
 		files.close()
 		if err != nil {
@@ -132,8 +113,8 @@ func (v *vm) race(ctx context.Context, vcpus int, cpus []int) {
 func (v *vm) options(cfg vmConfig, name string, records *os.File, files *handOver) qemu.Fn {
 	return func(_ *qemu.IDAllocator, o *qemu.Options) error {
 		*o = qemu.Options{
-			QEMUCommand: wrapper(cfg.accel) + qemuProgram,
-			KernelArgs:  strings.Join(kernelArgs, " "),
+			QEMUCommand: wrapper(cfg.accel) + cfg.arch.program,
+			KernelArgs:  strings.Join(slices.Concat(cfg.arch.kernelArgs, kernelArgs), " "),
 		}
 		files.add = o.AddFile
 		o.Kernel, o.Initramfs = files.open(cfg.kernel), files.open(cfg.initramfs)
@@ -147,13 +128,13 @@ func (v *vm) options(cfg vmConfig, name string, records *os.File, files *handOve
 			"-name", name+",debug-threads=on",
 			"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 			"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
-			"-bios", "qboot.rom",
-			"-accel", accel, "-cpu", cpuModel(cfg.accel, cfg.machine),
+			"-accel", accel, "-cpu", cfg.arch.cpuModel(cfg.accel, cfg.machine),
 			"-smp", strconv.Itoa(cfg.machine.VCPUs), "-m", fmt.Sprintf("%dM", cfg.machine.Memory>>20),
 			"-add-fd", fmt.Sprintf("fd=%d,set=1", console),
 			"-chardev", "file,id=console,path=/dev/fdset/1", "-serial", "chardev:console",
-			"-chardev", fmt.Sprintf("socket,id=records,fd=%d", fd), "-serial", "chardev:records",
+			"-chardev", fmt.Sprintf("socket,id=records,fd=%d", fd),
 		)
+		o.AppendQEMU(slices.Concat(cfg.arch.machine, cfg.arch.records)...)
 		for i, disk := range cfg.disks {
 			o.AppendQEMU(
 				"-drive", fmt.Sprintf("if=none,id=disk%d,format=raw,cache=unsafe,snapshot=on,file=%s", i, files.open(disk)),
@@ -203,29 +184,6 @@ func (b *boundedText) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return strings.TrimSpace(string(b.text))
-}
-
-// qemuVersion asks QEMU for its version: "7.2.22".
-func qemuVersion(ctx context.Context) (string, error) {
-	for _, tool := range []struct{ name, pkg string }{{qemuProgram, "qemu-system-x86"}, {"setpriv", "util-linux"}, {"setsid", "util-linux"}} {
-		if _, err := exec.LookPath(tool.name); err != nil {
-			return "", &matrix.Failure{
-				Side: matrix.SideHost, Reason: tool.name + " is not installed", Hint: "apt-get install " + tool.pkg,
-			}
-		}
-	}
-	out, err := exec.CommandContext(ctx, qemuProgram, "--version").Output()
-	if err != nil {
-		return "", fmt.Errorf("ask QEMU for its version: %w", err)
-	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	fields := strings.Fields(first)
-	for i, f := range fields {
-		if f == "version" && i+1 < len(fields) {
-			return fields[i+1], nil
-		}
-	}
-	return "", fmt.Errorf("ask QEMU for its version: got %q", first)
 }
 
 // absolute makes paths fit for QEMU, which may look them up elsewhere.

@@ -24,7 +24,7 @@ func needVM(t testing.TB) {
 	if os.Getenv("KQUAL_VM") != "1" {
 		t.Skip("boots a virtual machine; set KQUAL_VM=1 (make test does)")
 	}
-	if _, err := qemuVersion(context.Background()); err != nil {
+	if _, err := archOf(matrix.Machine{}).version(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -40,7 +40,7 @@ func repetitions() int {
 
 var programs sync.Map // name below testdata → path
 
-// program builds a static program of testdata.
+// program builds a static program of testdata, or the guest.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	if p, ok := programs.Load(name); ok {
@@ -51,7 +51,11 @@ func program(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-o", path, "./testdata/"+name)
+	source := "./testdata/" + name
+	if name == "guest" {
+		source = "./guest/program"
+	}
+	cmd := exec.Command("go", "build", "-o", path, source)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
@@ -87,7 +91,7 @@ func testCatalog() matrix.Catalog {
 	cat := matrix.Catalog{
 		KernelSources: map[string]matrix.KernelSource{},
 		EventSources:  guest.EventSources(), Checks: guest.Checks(),
-		Scenarios: guest.Scenarios(), Filesystems: guest.Filesystems(),
+		Scenarios: guest.Scenarios(), Filesystems: guest.Filesystems(), Architectures: Architectures(),
 	}
 	for _, s := range kernels.Sources() {
 		c := s.Catalog()

@@ -3,6 +3,7 @@ package cli
 import (
 	"kqual/kernels"
 	"kqual/matrix"
+	"kqual/runner"
 	"kqual/runner/guest"
 )
 
@@ -19,5 +20,6 @@ func catalog() matrix.Catalog {
 		Checks:        guest.Checks(),
 		Scenarios:     guest.Scenarios(),
 		Filesystems:   guest.Filesystems(),
+		Architectures: runner.Architectures(),
 	}
 }

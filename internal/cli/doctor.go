@@ -75,7 +75,8 @@ type doctor struct {
 }
 
 func (d *doctor) examine(ctx context.Context) diagnosis {
-	checks := []finding{d.matrix(), d.qemu(ctx), d.firmware(ctx), d.program("setpriv", "util-linux", true, "QEMU would outlive a killed kqual")}
+	checks := append([]finding{d.matrix()}, d.qemu(ctx)...)
+	checks = append(checks, d.firmware(ctx), d.program("setpriv", "util-linux", true, "QEMU would outlive a killed kqual"))
 	checks = append(checks, d.accelerators(ctx, checks)...)
 	checks = append(checks, d.mirror(ctx), d.keyring())
 	checks = append(checks, d.buildTools()...)

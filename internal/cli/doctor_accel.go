@@ -4,19 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"kqual/kernels"
 	"kqual/matrix"
 	"kqual/runner"
 )
 
-// accelerators boots a probe guest with each accelerator. One that boots is
-// enough. before are the checks so far: without QEMU there is nothing to try.
+// accelerators boots a probe guest with each accelerator, for each architecture
+// of the matrix. One that boots is enough. before are the checks so far: without
+// QEMU there is nothing to try.
 func (d *doctor) accelerators(ctx context.Context, before []finding) []finding {
-	names := []string{runner.AccelKVM, runner.AccelTCG}
+	var checks []finding
+	for _, arch := range runner.Architectures() {
+		if d.hasArch(arch) {
+			checks = append(checks, d.acceleratorsFor(ctx, arch, before)...)
+		}
+	}
+	return checks
+}
+
+// acceleratorsFor is accelerators for one architecture. Only that of the host
+// has another one than emulation.
+func (d *doctor) acceleratorsFor(ctx context.Context, arch string, before []finding) []finding {
+	names, of := []string{runner.AccelKVM, runner.AccelTCG}, ""
+	if arch != runtime.GOARCH {
+		names, of = names[1:], " for "+arch
+	}
 	checks := make([]finding, len(names))
 	for i, n := range names {
-		checks[i] = finding{Name: "accelerator " + n}
+		checks[i] = finding{Name: "accelerator " + n + of}
 	}
 	fail := func(why, hint string) []finding {
 		for i := range checks {
@@ -37,7 +54,7 @@ func (d *doctor) accelerators(ctx context.Context, before []finding) []finding {
 			return fail("not tried: "+c.Name+" is missing", "")
 		}
 	}
-	p, release, err := d.prober(ctx)
+	p, release, err := d.prober(ctx, arch)
 	if err != nil {
 		return fail("not tried: "+describe(err), "")
 	}
@@ -68,9 +85,9 @@ func (d *doctor) accelerators(ctx context.Context, before []finding) []finding {
 	return checks
 }
 
-// prober gets a kernel to probe with: the first of the matrix that can be had,
-// downloads before builds. release removes its temporary files.
-func (d *doctor) prober(ctx context.Context) (p runner.Prober, release func(), err error) {
+// prober gets a kernel to probe with: the first of the matrix for the
+// architecture that can be had, downloads before builds. release removes its temporary files.
+func (d *doctor) prober(ctx context.Context, arch string) (p runner.Prober, release func(), err error) {
 	if d.spec == nil {
 		return p, nil, errors.New("there is no matrix to take a kernel from")
 	}
@@ -84,7 +101,7 @@ func (d *doctor) prober(ctx context.Context) (p runner.Prober, release func(), e
 	var first error
 	for _, build := range []bool{false, true} {
 		for _, k := range d.spec.Kernels {
-			if img != nil || (k.Source == "build") != build {
+			if img != nil || (k.Source == "build") != build || k.Machine.Architecture() != arch {
 				continue
 			}
 			got, err := fetchVerified(ctx, cache, k, show)
@@ -102,7 +119,10 @@ func (d *doctor) prober(ctx context.Context) (p runner.Prober, release func(), e
 	if err != nil {
 		return p, nil, err
 	}
-	return runner.Prober{Image: img, Memory: runner.AccelMemory(cache.Dir()), Dir: dir}, release, nil
+	if arch == runtime.GOARCH {
+		arch = ""
+	}
+	return runner.Prober{Image: img, Arch: arch, Memory: runner.AccelMemory(cache.Dir()), Dir: dir}, release, nil
 }
 
 func fetchVerified(ctx context.Context, cache *kernels.Cache, k matrix.Kernel, show *progress) (*kernels.Image, error) {

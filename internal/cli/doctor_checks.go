@@ -14,13 +14,11 @@ import (
 
 	"kqual/kernels"
 	"kqual/matrix"
+	"kqual/runner"
 )
 
-const (
-	qemuProgram = "qemu-system-x86_64"
-	qemuPackage = "qemu-system-x86"
-	firmware    = "qboot.rom"
-)
+// firmware is what amd64 machines start with.
+const firmware = "qboot.rom"
 
 // firstLineOf runs a program and returns the first line of what it says, "" on
 // failure.
@@ -52,26 +50,12 @@ func (d *doctor) program(name, pkg string, needed bool, without string) finding 
 	return f
 }
 
-func (d *doctor) qemu(ctx context.Context) finding {
-	f := d.program(qemuProgram, qemuPackage, true, "no kernel can be booted")
-	f.Name = "QEMU"
-	if !f.OK {
-		return f
-	}
-	if v := firstLineOf(ctx, qemuProgram, "--version"); v != "" {
-		f.Detail = strings.TrimPrefix(v, "QEMU emulator ")
-	} else {
-		f.OK, f.Detail, f.Hint = false, f.Detail+" does not start", "apt-get install --reinstall "+qemuPackage
-	}
-	return f
-}
-
 // firmware looks for qboot.rom where QEMU itself does.
 func (d *doctor) firmware(ctx context.Context) finding {
-	f := finding{Name: firmware, Needed: true, Hint: "apt-get install qemu-system-data"}
+	f := finding{Name: firmware, Needed: d.hasArch("amd64"), Hint: "apt-get install qemu-system-data"}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, qemuProgram, "-L", "help").Output()
+	out, err := exec.CommandContext(ctx, runner.QEMU(matrix.Machine{}).Program, "-L", "help").Output()
 	if err != nil {
 		f.Detail = "QEMU does not say where its firmware is"
 		return f
@@ -139,7 +123,7 @@ func (d *doctor) buildTools() []finding {
 		f.Detail = "missing " + strings.Join(programs, ", ")
 		f.Hint = "apt-get install " + strings.Join(packages, " ")
 	}
-	checks := []finding{f}
+	checks := append([]finding{f}, d.crossCompilers()...)
 	// Headers that the kernel's own build programs include.
 	for _, h := range []struct{ path, pkg string }{
 		{"gelf.h", "libelf-dev"}, {"openssl/opensslv.h", "libssl-dev"},

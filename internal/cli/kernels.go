@@ -60,10 +60,10 @@ func (a *app) kernelsListCommand() *cobra.Command {
 				}
 				return a.json(list)
 			}
-			rows := [][]string{{"kernel", "source", "vCPUs", "memory", "to get it, unless it is in the cache"}}
+			rows := [][]string{{"kernel", "source", "arch", "vCPUs", "memory", "to get it, unless it is in the cache"}}
 			for _, k := range spec.Kernels {
 				rows = append(rows, []string{
-					k.Name, k.Source, strconv.Itoa(k.Machine.VCPUs), fmt.Sprintf("%d MiB", k.Machine.Memory>>20), costOf(cat, k),
+					k.Name, k.Source, k.Machine.Architecture(), strconv.Itoa(k.Machine.VCPUs), fmt.Sprintf("%d MiB", k.Machine.Memory>>20), costOf(cat, k),
 				})
 			}
 			_, err = io.WriteString(a.Out, columns(rows))

@@ -72,14 +72,14 @@ func (db *DB) nights(ctx context.Context, last Run) (map[string][]matrix.Night, 
 		var c matrix.Cell
 		var accel, model sql.NullString
 		u := &n.Under
-		err := scan(&c.Kernel, &c.Filesystem, &c.Scenario, &c.Watch.Name, &n.Run, &n.Verdict, &n.Image, &u.VCPUs, &u.Tool, &u.Pressure, &accel, &model)
+		err := scan(&c.Kernel, &c.Filesystem, &c.Scenario, &c.Watch.Name, &n.Run, &n.Verdict, &n.Image, &u.Arch, &u.VCPUs, &u.Tool, &u.Pressure, &accel, &model)
 		u.Accel, u.CPUModel = accel.String, model.String
 		out[c.ID()] = append(out[c.ID()], n)
 		return err
 	}, `WITH r AS MATERIALIZED (SELECT run, id, started, tool_version, pressure FROM runs WHERE matrix_name = ? AND started <= ? AND state = 'done' ORDER BY started DESC, run DESC LIMIT ?),
 		mixed AS MATERIALIZED (SELECT c.cell FROM r CROSS JOIN cells c USING (run) WHERE c.evidence IS NULL
 			GROUP BY c.cell HAVING sum(c.verdict = 'affected') BETWEEN 1 AND count(*) - 1)
-		SELECT n.kernel, n.filesystem, n.scenario, n.watch, r.id, c.verdict, k.sha256, k.vcpus, r.tool_version, r.pressure, b.accel, b.cpu_model
+		SELECT n.kernel, n.filesystem, n.scenario, n.watch, r.id, c.verdict, k.sha256, k.arch, k.vcpus, r.tool_version, r.pressure, b.accel, b.cpu_model
 		FROM mixed CROSS JOIN r CROSS JOIN cells c ON c.cell = mixed.cell AND c.run = r.run
 		     JOIN names n ON n.cell = c.cell JOIN kernels k ON k.run = c.run AND k.name = n.kernel
 		     LEFT JOIN boots b ON b.run = c.run AND b.kernel = n.kernel AND b.boot = c.boot

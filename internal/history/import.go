@@ -115,7 +115,7 @@ func (im *importer) kernel(k matrix.KernelRun) {
 		side, reason = string(k.Error.Side), k.Error.Reason
 	}
 	p := k.Provenance
-	im.exec("INSERT INTO kernels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", im.run, k.Kernel, p.Source, p.Version, p.Arch, p.SHA256,
+	im.exec("INSERT INTO kernels VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", im.run, k.Kernel, p.Source, p.Version, k.Machine.Architecture(), p.SHA256,
 		string(details), string(config), k.Machine.VCPUs, k.Machine.Memory, k.Machine.CPU, side, reason)
 	last := map[string]int{} // a boot carried over may name a log as one of tonight's does
 	for i, b := range k.Boots {

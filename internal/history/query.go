@@ -271,7 +271,7 @@ func (db *DB) Trend(ctx context.Context, at matrix.Cell, limit int) ([]Point, er
 		var evidence, accel, model, log sql.NullString
 		v, c := &p.Verdict, &p.Conditions
 		err := scan(&p.Run, &started, &v.Kind, &v.Count, &v.Of, &v.Lo, &v.Hi, &v.Reason, &p.Gate, &p.Version, &p.SHA256,
-			&evidence, &accel, &model, &log, &c.VCPUs, &c.Tool, &c.Pressure)
+			&evidence, &accel, &model, &log, &c.Arch, &c.VCPUs, &c.Tool, &c.Pressure)
 		p.Started, p.Evidence, p.Log = parse(started), evidence.String, log.String
 		p.Text = matrix.VerdictText(p.Verdict)
 		c.Accel, c.CPUModel = accel.String, model.String
@@ -279,7 +279,7 @@ func (db *DB) Trend(ctx context.Context, at matrix.Cell, limit int) ([]Point, er
 		return err
 	}, `SELECT * FROM (
 		SELECT r.id, r.started AS started, c.verdict, c.count, c.of, c.lo, c.hi, c.reason, c.gate, k.version, k.sha256,
-		       c.evidence, b.accel, b.cpu_model, b.log, k.vcpus, r.tool_version, r.pressure
+		       c.evidence, b.accel, b.cpu_model, b.log, k.arch, k.vcpus, r.tool_version, r.pressure
 		FROM names n JOIN cells c USING (cell) JOIN runs r USING (run) JOIN kernels k ON k.run = c.run AND k.name = n.kernel
 		     LEFT JOIN boots b ON b.run = c.run AND b.kernel = n.kernel AND b.boot = c.boot
 		WHERE n.kernel = ? AND n.filesystem = ? AND n.scenario = ? AND n.watch = ?
@@ -300,12 +300,12 @@ func (db *DB) Cells(ctx context.Context, id string) ([]matrix.Judged, error) {
 		var accel, model sql.NullString
 		v, c, u := &j.Verdict, &j.Cell, &j.Under
 		err := scan(&c.Kernel, &c.Filesystem, &c.Scenario, &c.Watch.Name, &c.Watch.Control, &v.Kind, &v.Count, &v.Of, &v.Lo, &v.Hi, &v.Reason,
-			&accel, &model, &u.VCPUs, &u.Tool, &u.Pressure)
+			&accel, &model, &u.Arch, &u.VCPUs, &u.Tool, &u.Pressure)
 		u.Accel, u.CPUModel = accel.String, model.String
 		out = append(out, j)
 		return err
 	}, `SELECT n.kernel, n.filesystem, n.scenario, n.watch, c.control, c.verdict, c.count, c.of, c.lo, c.hi, c.reason,
-		       b.accel, b.cpu_model, k.vcpus, r.tool_version, r.pressure
+		       b.accel, b.cpu_model, k.arch, k.vcpus, r.tool_version, r.pressure
 		FROM runs r JOIN cells c USING (run) JOIN names n USING (cell) JOIN kernels k ON k.run = c.run AND k.name = n.kernel
 		     LEFT JOIN boots b ON b.run = c.run AND b.kernel = n.kernel AND b.boot = c.boot
 		WHERE r.id = ?`, id)
@@ -322,6 +322,7 @@ func (db *DB) Kernels(ctx context.Context, id string) ([]matrix.KernelRun, error
 		var side, reason sql.NullString
 		p := &k.Provenance
 		err := scan(&k.Kernel, &p.Source, &p.Version, &p.Arch, &p.SHA256, &details, &config, &k.Machine.VCPUs, &k.Machine.Memory, &k.Machine.CPU, &side, &reason)
+		k.Machine.Arch = p.Arch
 		_ = json.Unmarshal([]byte(details), &p.Details)
 		_ = json.Unmarshal([]byte(config), &p.Config)
 		if side.Valid {

@@ -17,11 +17,8 @@ import (
 	"kqual/runner/wire"
 )
 
-// channelPath is the second serial port: it needs no module on any kernel.
-const channelPath = "/dev/ttyS1"
-
 // Main is PID 1: it does what the plan in the initramfs says, reports over the
-// second serial port and powers the machine off. It never returns.
+// serial port that it names and powers the machine off. It never returns.
 func Main() {
 	defer powerOff()
 	defer func() {
@@ -44,7 +41,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	ch, err := openChannel()
+	ch, err := openChannel(plan.Channel)
 	if err != nil {
 		return err
 	}

@@ -97,25 +97,28 @@ func raiseSysctl(name string, want, missing int) int {
 }
 
 // channel is the serial port to the host.
-type channel struct{ fd int }
+type channel struct {
+	fd   int
+	path string
+}
 
 // openChannel opens the port in raw mode: no echo, no newline translation.
-func openChannel() (*channel, error) {
-	fd, err := unix.Open(channelPath, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+func openChannel(path string) (*channel, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", channelPath, err)
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
-		return nil, fmt.Errorf("get terminal mode of %s: %w", channelPath, err)
+		return nil, fmt.Errorf("get terminal mode of %s: %w", path, err)
 	}
 	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
 	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
 	t.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
-		return nil, fmt.Errorf("set terminal mode of %s: %w", channelPath, err)
+		return nil, fmt.Errorf("set terminal mode of %s: %w", path, err)
 	}
-	return &channel{fd}, nil
+	return &channel{fd, path}, nil
 }
 
 // Write writes all of b, whatever the port takes at a time.
@@ -127,7 +130,7 @@ func (c *channel) Write(b []byte) (int, error) {
 			continue
 		}
 		if err != nil {
-			return n, fmt.Errorf("write %s: %w", channelPath, err)
+			return n, fmt.Errorf("write %s: %w", c.path, err)
 		}
 		n += m
 	}

@@ -362,7 +362,8 @@ func rawRead(fd int, buf []byte) (int, unix.Errno) {
 // pollIn waits until fd can be read or the time is up.
 func pollIn(fd int, timeout time.Duration) {
 	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	unix.RawSyscall(unix.SYS_POLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(timeout.Milliseconds()))
+	ts := unix.NsecToTimespec(timeout.Nanoseconds())
+	unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 }
 
 // pinTo keeps the calling thread on one CPU.

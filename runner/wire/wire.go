@@ -1,6 +1,6 @@
 // Package wire is what host and guest say to each other: the plan that the
-// host puts into the initramfs, and the records that the guest writes to its
-// second serial port.
+// host puts into the initramfs, and the records that the guest writes to a
+// serial port of its own.
 //
 // A record is one line: "kqual1 SEQ CRC JSON\n", SEQ counting from 0 and CRC
 // the IEEE CRC-32 of the JSON in hex. A stream is complete only when its last
@@ -40,7 +40,8 @@ var magic = "kqual" + strconv.Itoa(Version)
 // Plan is what one boot has to do.
 type Plan struct {
 	Version     int             `json:"version"`
-	Kernel      string          `json:"kernel"` // name in the matrix
+	Kernel      string          `json:"kernel"`  // name in the matrix
+	Channel     string          `json:"channel"` // path of the serial port for the records
 	Sampling    matrix.Sampling `json:"sampling"`
 	Modules     []string        `json:"modules,omitempty"` // paths in the initramfs, in the order of loading
 	Filesystems []Filesystem    `json:"filesystems"`
