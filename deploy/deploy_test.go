@@ -93,7 +93,7 @@ func TestTheLastNightIsPublished(t *testing.T) {
 				if err := os.MkdirAll(night, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				for _, file := range []string{"junit.xml", "summary.md"} {
+				for _, file := range []string{"junit.xml", "summary.md", "changes.txt"} {
 					if err := os.WriteFile(filepath.Join(night, file), []byte(id), 0o644); err != nil {
 						t.Fatal(err)
 					}
@@ -115,7 +115,7 @@ func TestTheLastNightIsPublished(t *testing.T) {
 			if got := read(t, filepath.Join(dir, "published", "nights.html")); got != "index" {
 				t.Errorf("published index %q", got)
 			}
-			if name == "github" && read(t, page) != "2026-11-24-10" {
+			if name == "github" && read(t, page) != "```text\n2026-11-24-10```\n2026-11-24-10" {
 				t.Errorf("the page of the run is that of %s", read(t, page))
 			}
 		})

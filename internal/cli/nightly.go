@@ -50,7 +50,9 @@ the same kernel image, cell, machine, sampling, host and version of kqual; the
 report says how old each is. Controls are always measured.
 
 STATE/runs/DATE-N/ gets the report, STATE/history.db the results and
-STATE/index.html the calendar. Standard output says what changed.
+STATE/index.html the calendar. Standard output says what changed. --on-change
+finds the night's name, directory and exit code in KQUAL_RUN, KQUAL_DIR and
+KQUAL_EXIT.
 
 Exit codes:
   0    every cell met its expectation and nothing got worse
@@ -139,7 +141,13 @@ func (a *app) nightly(ctx context.Context, o nightlyOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := a.showNight(n.Night, r, n.json, o.asJSON); err != nil {
+		out := n.json
+		if !o.asJSON {
+			if out, err = nightText(n.Night, r, looks(a.Out)); err != nil {
+				return err
+			}
+		}
+		if _, err := a.Out.Write(out); err != nil {
 			return err
 		}
 		code := n.Exit
@@ -263,6 +271,13 @@ func (a *app) finishNight(ctx context.Context, db *history.DB, o nightlyOptions,
 			return out, err
 		}
 	}
+	text, err := nightText(n, r, reports.Options{})
+	if err != nil {
+		return out, err
+	}
+	if err := atomicfile.Write(filepath.Join(dir, nightly.ChangesName), text); err != nil {
+		return out, err
+	}
 	data, err := n.JSON()
 	if err != nil {
 		return out, err
@@ -319,20 +334,16 @@ func (a *app) pruneNights(ctx context.Context, db *history.DB, o nightlyOptions)
 	return err
 }
 
-// showNight prints what changed, how old the rest is, and what it amounts to.
-func (a *app) showNight(n nightly.Night, r *reports.Report, data []byte, asJSON bool) error {
-	if asJSON {
-		_, err := a.Out.Write(data)
-		return err
-	}
+// nightText says what changed, how old the rest is, and what it amounts to.
+func nightText(n nightly.Night, r *reports.Report, o reports.Options) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "night %s: %s, %d measured, %d taken over\n", n.Run, count(len(r.Cells), "cell"), len(r.Cells)-len(n.Carried), len(n.Carried))
 	if n.Baseline == "" {
 		fmt.Fprintln(&b, "the first night: nothing to compare with")
 	} else {
 		fmt.Fprintf(&b, "compared with %s:\n", n.Baseline)
-		if err := n.Diff.Render(&b, looks(a.Out)); err != nil {
-			return err
+		if err := n.Diff.Render(&b, o); err != nil {
+			return nil, err
 		}
 	}
 	if len(n.Carried) > 0 {
@@ -346,6 +357,5 @@ func (a *app) showNight(n nightly.Night, r *reports.Report, data []byte, asJSON 
 		fmt.Fprintf(&b, "\n%s\n", reports.Printable(line))
 	}
 	fmt.Fprintf(&b, "\n%s (exit %d)\n", reports.Printable(n.Why), n.Exit)
-	_, err := a.Out.Write(b.Bytes())
-	return err
+	return b.Bytes(), nil
 }

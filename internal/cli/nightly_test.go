@@ -280,7 +280,7 @@ func TestANightEndsByWhatChanged(t *testing.T) {
 	if err != nil || !strings.Contains(string(page), `href="runs/`+second.Run+`/report.html"`) || !strings.Contains(string(page), time.Now().UTC().Format("January 2006")) {
 		t.Errorf("the index lacks the second night: %v", err)
 	}
-	for _, f := range []string{"report.html", "report.md", "results.json", "junit.xml", "summary.md", "night.json"} {
+	for _, f := range []string{"report.html", "report.md", "results.json", "junit.xml", "summary.md", "changes.txt", "night.json"} {
 		if st, err := os.Stat(n.path("state", "runs", second.Run, f)); err != nil || st.Size() == 0 {
 			t.Errorf("%s: %v", f, err)
 		}
@@ -390,6 +390,13 @@ func TestTheNightsTextSaysHowOldTheRestIs(t *testing.T) {
 	n.out = lockedBuffer{}
 	if code := n.app.main(context.Background(), []string{"nightly", "-m", n.path("matrix.yaml"), "--state", n.path("state")}); code != exitOK {
 		t.Fatalf("exit %d: %s", code, n.err.String())
+	}
+	nights, err := nightly.Nights(n.path("state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(n.path("state", "runs", nights[len(nights)-1], "changes.txt")); err != nil || string(text) != n.out.String() {
+		t.Errorf("changes.txt is not what was printed: %v\n%s", err, text)
 	}
 	for _, want := range []string{
 		"6 cells, 1 measured, 5 taken over\n", "compared with " + first.Run + ":\n", "6 cells in common: 0 worse",

@@ -8,7 +8,7 @@ import (
 
 // migrations lead from one PRAGMA user_version to the next: the first makes
 // version 1 from an empty file. What was released is never changed, only added
-// to.
+// to; testdata keeps a history of each version (go test -run Schema -update).
 var migrations = []string{`
 CREATE TABLE runs (
 	run            INTEGER PRIMARY KEY,

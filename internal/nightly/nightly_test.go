@@ -103,7 +103,7 @@ func TestPruneKeepsTheUnfinishedAndTheTagged(t *testing.T) {
 
 func TestWhatAKilledNightlyLeftIsTidiedAway(t *testing.T) {
 	state := t.TempDir()
-	makeNight(t, state, "2026-11-24-1", NightName, ResultsName, ".results.json.123", ".night.json.4", ".report.html.5", "console.log")
+	makeNight(t, state, "2026-11-24-1", NightName, ResultsName, ".results.json.123", ".night.json.4", ".changes.txt.8", ".report.html.5", "console.log")
 	makeNight(t, state, removedPrefix+"2026-11-20-1", ResultsName)
 	for _, name := range []string{".index.html.6", ".history.db.checked.7", IndexName} {
 		if err := os.WriteFile(filepath.Join(state, name), nil, 0o644); err != nil {

@@ -24,7 +24,8 @@ const (
 	RunsDir     = "runs"
 	IndexName   = "index.html"
 	ResultsName = "results.json"
-	NightName   = "night.json" // written last: without it the night is unfinished
+	ChangesName = "changes.txt" // what changed, as kqual nightly prints it
+	NightName   = "night.json"  // written last: without it the night is unfinished
 )
 
 // maxResume is how old an unfinished night may be to be gone on with: later, it
@@ -138,7 +139,7 @@ func Tidy(state string) error {
 	if err != nil {
 		return err
 	}
-	names := []string{ResultsName, NightName}
+	names := []string{ResultsName, ChangesName, NightName}
 	for _, f := range Published {
 		names = append(names, f[1])
 	}
