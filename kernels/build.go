@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -34,8 +35,23 @@ type buildSource struct{}
 type buildConfig struct {
 	Source  buildOrigin `yaml:"source" kqual:"required"`
 	Config  []string    `yaml:"config" kqual:"required"` // fragments, later ones win
-	Patches []string    `yaml:"patches"`                 // in the order of application
-	CC      string      `yaml:"cc"`                      // the compiler, gcc-12 or clang; gcc where empty
+	Base    *buildBase  `yaml:"base"`
+	Patches []string    `yaml:"patches"` // in the order of application, on top of the base's
+	CC      string      `yaml:"cc"`      // the compiler, gcc-12 or clang; gcc where empty
+}
+
+// buildBase is what patches go on top of: reports tell their size without it.
+type buildBase struct {
+	Patches []string `yaml:"patches" kqual:"required"`
+}
+
+// chain are all patches, in the order of application; the first base of them are
+// the base's.
+func (c buildConfig) chain() (all []string, base int) {
+	if c.Base == nil {
+		return c.Patches, 0
+	}
+	return slices.Concat(c.Base.Patches, c.Patches), len(c.Base.Patches)
 }
 
 func (buildSource) Catalog() matrix.KernelSource {
@@ -81,6 +97,13 @@ func decodeBuild(node *yaml.Node, path string) (any, matrix.Problems) {
 	for i, name := range c.Patches {
 		if err := checkRecipe(patchFiles, name); err != nil {
 			wrong(err.Error(), fmt.Sprintf(".patches[%d]", i), "patches", i)
+		}
+	}
+	if c.Base != nil {
+		for i, name := range c.Base.Patches {
+			if err := checkRecipe(patchFiles, name); err != nil {
+				wrong(err.Error(), fmt.Sprintf(".base.patches[%d]", i), "base", "patches", i)
+			}
 		}
 	}
 	return c, problems
@@ -147,7 +170,8 @@ func (c buildConfig) prepare(ctx context.Context, env Env) (*prepared, error) {
 	if p.options, err = mergeFragments(fragments); err != nil {
 		return nil, err
 	}
-	if p.patches, err = loadRecipes(patchFiles, c.Patches); err != nil {
+	chain, _ := c.chain()
+	if p.patches, err = loadRecipes(patchFiles, chain); err != nil {
 		return nil, err
 	}
 	cc := t.compiler(cmp.Or(c.CC, defaultCompiler))
@@ -202,6 +226,7 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 			return nil, err
 		}
 	}
+	chain, base := c.chain()
 	dir, err := env.Cache.Entry(ctx, "build", made.Recipe, func(tmp string) error {
 		if err := src.get(ctx); err != nil {
 			return err
@@ -210,7 +235,7 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 			dir: filepath.Join(env.Cache.Dir(), treeKind, p.treeKey), env: env, source: src, options: p.options, places: p.places,
 			cc: p.cc, vars: p.vars, ccache: p.ccache,
 		}
-		return t.use(ctx, func() error { return t.make(ctx, p.patches, localVersion(c.Patches, made.Recipe), tmp) })
+		return t.use(ctx, func() error { return t.make(ctx, p.patches, localVersion(chain, made.Recipe), tmp) })
 	})
 	if err != nil {
 		return nil, err
@@ -223,15 +248,17 @@ func (buildSource) Fetch(ctx context.Context, env Env, config any) (*Image, erro
 		"source": src.what, hashed: src.hash, "config": strings.Join(c.Config, " "),
 		"compiler": made.Compiler, "recipe": made.Recipe,
 	}
-	if len(c.Patches) > 0 {
-		details["patches"] = strings.Join(c.Patches, " ")
+	if len(chain) > 0 {
+		details[matrix.DetailPatches] = strings.Join(chain, " ")
 	}
 	img, err := buildImage(ctx, env, dir, details, src.version)
 	if err != nil {
 		return nil, err
 	}
-	for _, patch := range p.patches {
-		img.Provenance.Patches = append(img.Provenance.Patches, patch.size())
+	for i, patch := range p.patches {
+		size := patch.size()
+		size.Base = i < base
+		img.Provenance.Patches = append(img.Provenance.Patches, size)
 	}
 	return img, nil
 }

@@ -35,9 +35,18 @@ func TestSizesOfThePatches(t *testing.T) {
 
 func TestProvenanceOfABuildHasItsPatches(t *testing.T) {
 	b := newBuilder(t, fakeSource())
-	img := b.build(writeFile(t, "a.patch", patchA), writeFile(t, "top.patch", patchOnTop))
+	first, top := writeFile(t, "a.patch", patchA), writeFile(t, "top.patch", patchOnTop)
+	img := b.build(first, top)
 	patches := img.Provenance.Patches
-	if len(patches) != 2 || patches[0].Name != "a" || patches[1].Name != "top" || patches[0].Added == 0 || patches[0].Files != 1 {
+	if len(patches) != 2 || patches[0].Name != "a" || patches[1].Name != "top" || patches[0].Added == 0 || patches[0].Files != 1 || patches[0].Base {
 		t.Errorf("%+v", patches)
+	}
+	// With a base of its own it is the same kernel; reports tell the patches apart.
+	based, err := buildSource{}.Fetch(t.Context(), b.Env, buildConfig{
+		Source: buildOrigin{Tree: b.source}, Config: []string{b.config}, Base: &buildBase{Patches: []string{first}}, Patches: []string{top},
+	})
+	must(t, err)
+	if p := based.Provenance; p.SHA256 != img.Provenance.SHA256 || p.Details["patches"] != img.Provenance.Details["patches"] || !p.Patches[0].Base || p.Patches[1].Base {
+		t.Errorf("%+v", p)
 	}
 }

@@ -785,6 +785,8 @@ func TestBuildInTheMatrixIsChecked(t *testing.T) {
 		"git":        {"source:\n  git:\n    url: 'ext::sh -c x'\n    rev: -x\nconfig: [tiny]\n", []string{`3: k.source.git.url: "ext::sh -c x" is no https, http, git, ssh or file URL`, `4: k.source.git.rev: "-x" is no revision; write a tag, a branch or a commit`}},
 		"git places": {"source: {git: {rev: v1}}\nconfig: [tiny]\n", []string{"1: k.source.git.url: name exactly one of path and url"}},
 		"compiler":   {"source: {tree: a}\nconfig: [tiny]\ncc: gcc -O3\n", []string{`3: k.cc: "gcc -O3" is no program; write one such as gcc-12 or clang`}},
+		"good base":  {"source: {tree: a}\nconfig: [tiny]\nbase: {patches: [affected]}\npatches: [ihold]\n", nil},
+		"base":       {"source: {tree: a}\nconfig: [tiny]\nbase:\n  patches: [afected]\n", []string{`4: k.base.patches[0]: no patch named "afected" is built in; did you mean "affected"? (a file of yours needs a / or .patch in its name)`}},
 		"no config":  {"source: {tree: a}\nconfig: []\n", []string{"2: k.config: must not be empty; give a list of texts"}},
 		"unknown":    {"source: {tree: a}\nconfig: [tiny]\npatch: [affected]\n", []string{`3: k.patch: unknown key "patch"; did you mean "patches"?`}},
 	} {

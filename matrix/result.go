@@ -42,6 +42,7 @@ type Patch struct {
 	Files   int    `json:"files"`
 	Added   int    `json:"added"` // lines
 	Removed int    `json:"removed"`
+	Base    bool   `json:"base,omitempty"` // it is of what the others go on top of
 }
 
 // DetailUnverified is the key in Provenance.Details under which a source says

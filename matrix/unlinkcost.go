@@ -124,7 +124,7 @@ type CostRow struct {
 	Kernel string   `json:"kernel"`
 	Boots  int      `json:"boots"`           // that measured it
 	Costs  []CostAt `json:"costs"`           // one for each of CostTable.Groups
-	Patch  *Patch   `json:"patch,omitempty"` // the last one, on top of the others
+	Patch  *Patch   `json:"patch,omitempty"` // on top of the base's; the last one where no base is named
 	Error  *Failure `json:"error,omitempty"` // of the last boot that failed
 }
 
@@ -162,9 +162,7 @@ func Costs(plan *CostPlan, runs []KernelRun, confidence float64) *CostTable {
 			continue
 		}
 		row := CostRow{Kernel: k.Kernel}
-		if n := len(k.Provenance.Patches); n > 0 {
-			row.Patch = &k.Provenance.Patches[n-1]
-		}
+		row.Patch = topPatch(k.Provenance.Patches)
 		for _, b := range k.Costs {
 			if b.Error != nil {
 				row.Error = b.Error
@@ -188,6 +186,24 @@ func Costs(plan *CostPlan, runs []KernelRun, confidence float64) *CostTable {
 		t.Rows = append(t.Rows, row)
 	}
 	return t
+}
+
+// topPatch is what goes on top of a kernel's base as one patch; without a base
+// that is the last of its patches. It is nil where there is none.
+func topPatch(patches []Patch) *Patch {
+	first := slices.IndexFunc(patches, func(p Patch) bool { return !p.Base })
+	switch {
+	case first < 0:
+		return nil
+	case first == 0:
+		return &patches[len(patches)-1]
+	}
+	top := patches[first]
+	for _, p := range patches[first+1:] {
+		top.Name += " " + p.Name
+		top.Files, top.Added, top.Removed = top.Files+p.Files, top.Added+p.Added, top.Removed+p.Removed
+	}
+	return &top
 }
 
 func samplesAt(boots []CostBoot, groups int) []float64 {

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -124,5 +125,22 @@ func TestCostsAreComparedRoundByRound(t *testing.T) {
 	}
 	if Costs(nil, runs, 0.95) != nil || Costs(&CostPlan{}, runs[4:], 0.95) != nil {
 		t.Error("costs that nobody measured")
+	}
+}
+
+func TestThePatchOnTopIsWithoutItsBase(t *testing.T) {
+	a, b, c := Patch{Name: "a", Files: 1, Added: 1}, Patch{Name: "b", Files: 2, Added: 10, Removed: 3}, Patch{Name: "c", Files: 1, Added: 100, Removed: 4}
+	base := a
+	base.Base = true
+	for _, test := range []struct {
+		patches []Patch
+		want    *Patch
+	}{
+		{nil, nil}, {[]Patch{a, b}, &b}, {[]Patch{base}, nil}, {[]Patch{base, b}, &b},
+		{[]Patch{base, b, c}, &Patch{Name: "b c", Files: 3, Added: 110, Removed: 7}},
+	} {
+		if got := topPatch(test.patches); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%+v: %+v, want %+v", test.patches, got, test.want)
+		}
 	}
 }

@@ -18,7 +18,7 @@ func (r *Report) costsLead() string {
 	t := r.Costs
 	text := fmt.Sprintf(
 		"Deletes per second: unlink(2) on tmpfs, the median of each kernel's boots, which took turns in one run. Below, the ratio to %s "+
-			"with its %s interval over the rounds: under 1 is slower. The patch is the last one of the kernel, on top of the others.",
+			"with its %s interval over the rounds: under 1 is slower. The patch is what goes on top of the kernel's base or, where it names none, its last patch.",
 		t.Baseline, share(t.Confidence),
 	)
 	accels := strings.Join(t.Accels, " and ")

@@ -163,7 +163,7 @@ func cutInitramfs(t *testing.T, _ *boot) {
 	if err := os.Chmod(dir, 0o755); err != nil { // QEMU may run as nobody
 		t.Fatal(err)
 	}
-	const script = `#!/bin/sh
+	script := `#!/bin/sh
 half=$(mktemp)
 for a do
 	shift

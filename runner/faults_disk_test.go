@@ -45,7 +45,7 @@ watches:
   - {name: victim, inotify: [IN_DELETE], check: nlink}
 `)
 	cfg, cat := testRun(t, text.String())
-	cfg.Guest, cfg.Jobs = program(t, "faulty"), 1
+	cfg.Guest, cfg.Budget.Jobs = program(t, "faulty"), 1
 	shortWaits(t, usualSlack)
 	next := 1
 	cfg.OnEvent = func(ev Event) {

@@ -161,7 +161,7 @@ watches:
   - {name: after, inotify: [IN_DELETE], check: getdents}
 `)
 	cfg, cat := testRun(t, text.String())
-	cfg.Guest, cfg.Jobs = program(t, "faulty"), 1
+	cfg.Guest, cfg.Budget.Jobs = program(t, "faulty"), 1
 	r := injected{cfg: cfg, cat: cat, marks: newMarks(t, cfg, list)}
 	ctx, stop := context.WithCancel(context.Background())
 	var watching sync.WaitGroup

@@ -121,7 +121,7 @@ func inUse(t *testing.T, cfg Config) usage {
 // status reads a number of /proc/self/status, in kB where it has a unit.
 func status(t *testing.T, key string) int {
 	t.Helper()
-	for line := range strings.Lines(string(read(t, "/proc/self/status"))) {
+	for line := range strings.Lines(string(readWhole(t, "/proc/self/status"))) {
 		if rest, ok := strings.CutPrefix(line, key); ok {
 			n, err := strconv.Atoi(strings.Fields(rest)[0])
 			if err != nil {
