@@ -172,32 +172,35 @@ func TestVMAStressedGuestNeverGivesAWrongVerdict(t *testing.T) {
 		// seen says whether the stress was felt at all: a test that stresses
 		// nothing proves nothing.
 		seen func(c matrix.CellRun, v matrix.Verdict) bool
+		busy int // processes that keep a host core busy
 	}{
-		{"no event fits the queue", "queue0", "", func(c matrix.CellRun, v matrix.Verdict) bool {
+		{name: "no event fits the queue", mode: "queue0", seen: func(c matrix.CellRun, v matrix.Verdict) bool {
 			return c.Outcome != nil && c.Outcome.Counts.Overflows > 0 && v.Kind == matrix.VerdictInconclusive
 		}},
-		{"a queue of one", "queue1", "", nil},
-		{"no instance is left", "instances0", "", func(c matrix.CellRun, v matrix.Verdict) bool {
+		{name: "a queue of one", mode: "queue1"},
+		{name: "no instance is left", mode: "instances0", seen: func(c matrix.CellRun, v matrix.Verdict) bool {
 			return v.Kind == matrix.VerdictError && strings.Contains(v.Reason, "too many open files")
 		}},
-		{"one instance is left", "instances1", "", func(c matrix.CellRun, _ matrix.Verdict) bool {
+		{name: "one instance is left", mode: "instances1", seen: func(c matrix.CellRun, _ matrix.Verdict) bool {
 			return c.Outcome != nil && len(c.Outcome.Blocks) > 0 && c.Outcome.Blocks[0].Groups == 1
 		}},
-		{"three instances are left", "instances3", "", func(c matrix.CellRun, _ matrix.Verdict) bool {
+		{name: "three instances are left", mode: "instances3", seen: func(c matrix.CellRun, _ matrix.Verdict) bool {
 			return c.Outcome != nil && len(c.Outcome.Blocks) > 0 && c.Outcome.Blocks[0].Groups <= 3
 		}},
-		{"a full tmpfs", "full", "", func(c matrix.CellRun, v matrix.Verdict) bool {
+		{name: "a full tmpfs", mode: "full", seen: func(c matrix.CellRun, v matrix.Verdict) bool {
 			return v.Kind == matrix.VerdictError && strings.Contains(v.Reason, "no space left on device")
 		}},
-		{"one CPU", "", "machine: {vcpus: 1}", func(c matrix.CellRun, _ matrix.Verdict) bool {
+		{name: "one CPU", machine: "machine: {vcpus: 1}", seen: func(c matrix.CellRun, _ matrix.Verdict) bool {
 			return c.Outcome != nil && c.Outcome.Counts.Decisive < c.Outcome.Counts.Trials
 		}},
-		{"four CPUs", "", "machine: {vcpus: 4}", nil},
+		{name: "four CPUs", machine: "machine: {vcpus: 4}"},
+		{name: "a loaded host", busy: 2},
 	} {
 		for name, kernel := range map[string]string{"affected": affected, "fixed": debian11} {
 			t.Run(tt.name+"/"+name, func(t *testing.T) {
 				text := scenarioMatrix(kernel, "tmpfs", "unlink, rename-over", someMatrix)
 				text = strings.Replace(text, "max_time: 20s}", "detection_limit: 0.5%, max_time: 4s}\n"+tt.machine, 1)
+				keepBusy(t, tt.busy)
 				cfg, cat := testRun(t, text)
 				if tt.mode != "" {
 					cfg.Guest = stressed(t, tt.mode)

@@ -75,7 +75,7 @@ func (m *machine) measure(c matrix.Cell, root string) (matrix.Outcome, error) {
 	}
 	begin := time.Now()
 	p, err := m.pool(src, sc, c.Watch, root)
-	if err == nil && sc.held {
+	if err == nil && sc.held > 0 {
 		if m.partner, err = startPartner(); err == nil {
 			defer func() {
 				m.partner.close()
@@ -148,7 +148,7 @@ func (m *machine) tryMark(p *pool, w matrix.Watch, root string) error {
 
 // block runs one block of trials, with a directory and groups of its own, and
 // adds it to out. sample are the trials since the pressure was last judged.
-func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenario, ck check, w matrix.Watch, root string, stopper matrix.Stopper, sample *matrix.Counts) error {
+func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenario, ck check, w matrix.Watch, root string, stopper matrix.Stopper, sample *matrix.Counts) (err error) {
 	begin := time.Now()
 	d, err := newDir(root, "b")
 	if err != nil {
@@ -193,7 +193,7 @@ func (m *machine) block(out *matrix.Outcome, p *pool, src eventSource, sc scenar
 	if err != nil {
 		return err
 	}
-	defer b.close()
+	defer func() { err = errors.Join(err, b.close()) }()
 	b.victim.asidefd, b.partner = aside.fd, m.partner
 	if sc.Object == matrix.ObjectFile {
 		b.mark = func() error { return markBatch(&b.victim, d, mark) }

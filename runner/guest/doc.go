@@ -8,6 +8,9 @@
 //   - scenario_*.go: a way a name dies
 //   - fs_*.go: a filesystem, its image made on the host and its mount in the guest
 //
+// Scenarios with two processes have the second one from partner.go: the same
+// program, started again.
+//
 // The host links this package too: it hands the registries to the matrix
 // parser and makes the filesystem images.
 package guest

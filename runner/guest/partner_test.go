@@ -16,7 +16,7 @@ import (
 // partnerOf starts a partner where the scenario asks for one.
 func partnerOf(t *testing.T, sc scenario) *partner {
 	t.Helper()
-	if !sc.held {
+	if sc.held == 0 {
 		return nil
 	}
 	p, err := startPartner()
@@ -72,26 +72,32 @@ func TestAPartnerIsAnotherProcessThatHoldsTheVictim(t *testing.T) {
 	holds := func(pid int, path string) bool {
 		return strings.Contains(strings.Join(openFiles(t, pid), "\n"), path)
 	}
-	for n := 1; n <= 3; n++ {
-		dir := livingVictim(t, v, n)
-		path := filepath.Join(dir, string(v.name[:v.nameLen]))
-		if err := p.hold(dir, v); err != nil {
+	dir := ""
+	for n := 1; n <= 6; n++ {
+		dir = livingVictim(t, v, n)
+	}
+	path := func(n int) string { return fmt.Sprintf("%s/v%d", dir, n) }
+	for _, first := range []int{1, 4} {
+		if err := p.hold(dir, first, 3); err != nil {
 			t.Fatal(err)
 		}
-		if errno := unlinkFile(v); errno != 0 {
-			t.Fatal(errno)
-		}
-		if gone := path + " (deleted)"; !holds(p.process.Pid, gone) {
-			t.Errorf("%s is not among the partner's files, %q", gone, openFiles(t, p.process.Pid))
-		}
-		if holds(os.Getpid(), path) {
-			t.Errorf("this process holds %s, too", path)
+		for n := first; n < first+3; n++ {
+			v.set(7, n)
+			if errno := unlinkFile(v); errno != 0 {
+				t.Fatal(errno)
+			}
+			if gone := path(n) + " (deleted)"; !holds(p.process.Pid, gone) {
+				t.Errorf("%s is not among the partner's files, %q", gone, openFiles(t, p.process.Pid))
+			}
+			if holds(os.Getpid(), path(n)) {
+				t.Errorf("this process holds %s, too", path(n))
+			}
 		}
 		if err := p.release(); err != nil {
 			t.Fatal(err)
 		}
-		if holds(p.process.Pid, path) {
-			t.Errorf("the partner still has %s", path)
+		if holds(p.process.Pid, dir) {
+			t.Errorf("the partner still has %q", openFiles(t, p.process.Pid))
 		}
 	}
 	if after := openFiles(t, p.process.Pid); len(after) != before {
@@ -107,27 +113,32 @@ func TestAPartnerThatFailsIsAnError(t *testing.T) {
 	}{
 		{"it ended before the hold", "ended: signal: killed", func(t *testing.T, p *partner, v *victim, dir string) error {
 			signal(t, p, unix.SIGKILL)
-			return p.hold(dir, v)
+			return p.hold(dir, v.seq, 1)
 		}},
-		{"it ended while it held", "release the victim: the partner process, ", func(t *testing.T, p *partner, v *victim, dir string) error {
-			if err := p.hold(dir, v); err != nil {
+		{"it ended while it held", "release the victims: the partner process, ", func(t *testing.T, p *partner, v *victim, dir string) error {
+			if err := p.hold(dir, v.seq, 1); err != nil {
 				t.Fatal(err)
 			}
 			signal(t, p, unix.SIGKILL)
 			return p.release()
 		}},
-		{"no such victim", "no such file or directory", func(_ *testing.T, p *partner, v *victim, dir string) error {
-			v.set(7, 99)
-			return p.hold(dir, v)
+		{"one victim too few", "no such file or directory", func(_ *testing.T, p *partner, _ *victim, dir string) error {
+			return p.hold(dir, 1, 2)
+		}},
+		{"nothing is held then", "bad file descriptor", func(t *testing.T, p *partner, _ *victim, dir string) error {
+			if err := p.hold(dir, 1, 2); err == nil {
+				t.Fatal("held a victim that is not there")
+			}
+			return p.release()
 		}},
 		{"a path too long", "file name too long", func(_ *testing.T, p *partner, v *victim, dir string) error {
-			return p.hold(strings.Repeat("d", commandSize), v)
+			return p.hold(strings.Repeat("d", commandSize), v.seq, 1)
 		}},
 		{"it holds another", "device or resource busy", func(t *testing.T, p *partner, v *victim, dir string) error {
-			if err := p.hold(dir, v); err != nil {
+			if err := p.hold(dir, v.seq, 1); err != nil {
 				t.Fatal(err)
 			}
-			return p.hold(dir, v)
+			return p.hold(dir, v.seq, 1)
 		}},
 		{"it holds nothing", "bad file descriptor", func(_ *testing.T, p *partner, _ *victim, _ string) error {
 			return p.release()
@@ -143,7 +154,7 @@ func TestAPartnerThatFailsIsAnError(t *testing.T) {
 		}},
 		{"an answer to another command", "to command 7", func(_ *testing.T, p *partner, v *victim, dir string) error {
 			p.asked = 6
-			return p.hold(dir, v)
+			return p.hold(dir, v.seq, 1)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,7 +177,7 @@ func TestAPartnerThatHangsIsAnErrorInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.patience = 50 * time.Millisecond
-	if err := p.hold(dir, v); err == nil || !strings.Contains(err.Error(), "did not answer within 50ms") {
+	if err := p.hold(dir, v.seq, 1); err == nil || !strings.Contains(err.Error(), "did not answer within 50ms") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -224,7 +235,7 @@ func TestHoldingDoesNotAllocate(t *testing.T) {
 		n++
 		v.set(7, n)
 		createFile(v)
-		if err := p.hold(dir, v); err != nil {
+		if err := p.hold(dir, n, 1); err != nil {
 			t.Fatal(err)
 		}
 		unlinkFile(v)

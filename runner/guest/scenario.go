@@ -39,9 +39,10 @@ type scenario struct {
 	clean func(v *victim)
 	// aside asks for a second directory, victim.asidefd, that nobody watches.
 	aside bool
-	// held asks for another process that holds the victim open for writing, from
-	// before kill until the trial is through.
-	held bool
+	// held asks for another process that holds victims open for writing, from
+	// before kill until the trial is through: so many at a time, and create makes
+	// them ahead.
+	held int
 	// churn, where it is set, runs instead of trials in lock-step, and none of
 	// the functions above is used.
 	churn *churn

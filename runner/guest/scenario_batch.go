@@ -21,21 +21,21 @@ func init() {
 			Events:   deleteEvents,
 		},
 		bits:     unix.IN_DELETE,
-		create:   createBatch,
+		create:   func(v *victim) unix.Errno { return createAhead(v, batchSize) },
 		kill:     unlinkFile,
 		open:     openFile,
 		identify: identifyContent,
 	}
 }
 
-// createBatch creates the victim and those that follow it when the victim is
-// the first of its batch.
-func createBatch(v *victim) unix.Errno {
+// createAhead creates the victim and those that follow it when the victim is the
+// first of a batch of that size.
+func createAhead(v *victim, size int) unix.Errno {
 	first := v.seq
-	if first%batchSize != 1 {
+	if first%size != 1 {
 		return 0
 	}
-	for n := first; n < first+batchSize; n++ {
+	for n := first; n < first+size; n++ {
 		v.set(v.nonce, n)
 		if errno := v.write(v.dirfd, nil); errno != 0 {
 			return errno

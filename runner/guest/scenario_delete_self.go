@@ -22,7 +22,7 @@ func init() {
 			},
 		},
 		bits:     unix.IN_DELETE_SELF,
-		create:   createBatch,
+		create:   func(v *victim) unix.Errno { return createAhead(v, batchSize) },
 		kill:     unlinkFile,
 		open:     openFile,
 		identify: identifyContent,

@@ -36,7 +36,8 @@ type block struct {
 	sc      scenario
 	groups  []group // in the order of telling; the reader's is the first
 	victim  victim
-	partner *partner     // holds every victim; nil where nobody does
+	partner *partner     // holds the victims; nil where nobody does
+	holding bool         // it holds some
 	path    string       // of the directory
 	mark    func() error // makes the groups watch the victim; nil where they watch its directory
 	nonce   uint64
@@ -126,11 +127,38 @@ func newBlock(sc scenario, ck check, uid int, d *dir, groups []group, sentinel i
 	return b, nil
 }
 
-// close ends the reader.
-func (b *block) close() {
+// close ends the reader and has what is held released.
+func (b *block) close() error {
 	b.ready.Store(-1)
 	<-b.ended
 	unix.Close(b.reader.listfd)
+	return b.release()
+}
+
+// hold has the partner hold the victim and those that follow it, when the victim
+// is the first of its batch.
+func (b *block) hold() error {
+	if b.partner == nil || b.seq%b.sc.held != 1 {
+		return nil
+	}
+	if err := b.release(); err != nil {
+		return err
+	}
+	if err := b.partner.hold(b.path, b.seq, b.sc.held); err != nil {
+		return err
+	}
+	b.holding = true
+	return nil
+}
+
+// release has the partner release what it holds. Without its answer nobody knows
+// whether the victims were held all the time.
+func (b *block) release() error {
+	if !b.holding {
+		return nil
+	}
+	b.holding = false
+	return b.partner.release()
 }
 
 // trial runs one create–delete–event–open and adds it to c.
@@ -147,10 +175,8 @@ func (b *block) trial(c *matrix.Counts) error {
 			return err
 		}
 	}
-	if b.partner != nil {
-		if err := b.partner.hold(b.path, v); err != nil {
-			return err
-		}
+	if err := b.hold(); err != nil {
+		return err
 	}
 	b.ready.Store(n)
 	waitFor(&b.armed, n)
@@ -161,12 +187,6 @@ func (b *block) trial(c *matrix.Counts) error {
 	}
 	b.returned.Store(n)
 	waitFor(&b.done, n)
-	if b.partner != nil {
-		// Without an answer nobody knows whether the victim was held all the time.
-		if err := b.partner.release(); err != nil {
-			return err
-		}
-	}
 	if b.sc.clean != nil {
 		b.sc.clean(v)
 	}

@@ -144,6 +144,9 @@ const checks = {
     await accessible(p, "natural");
     await chart.screenshot({ path: shots + "/natural.png" });
     await p.locator("figure", { hasText: "Time to decision" }).screenshot({ path: shots + "/times.png" });
+    await p.locator(".map button.affected").first().click();
+    const text = await p.innerText("#evidence");
+    for (const want of ["What they are worth", "natural rate\n5/20000 [", "trials per second", "decided in", "blocks"]) assert.ok(text.includes(want), "evidence lacks " + want + ":\n" + text);
     assert.deepEqual(p.problems, []);
   },
   async "print has the whole map and no controls"() {
