@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"kqual/matrix"
-	"kqual/reports"
 )
 
 var update = flag.Bool("update", false, "write the history of the newest schema version; what was released is never written again")
@@ -61,8 +60,9 @@ func writeKept(t *testing.T) {
 	}
 }
 
-// restore makes a history of what is kept of a version.
-func restore(t *testing.T, version int) (dir string) {
+// restore makes a history of what is kept of a version, and returns the results
+// in it.
+func restore(t *testing.T, version int) (dir string, results []byte) {
 	t.Helper()
 	text, err := os.ReadFile(kept(version))
 	if err != nil {
@@ -77,7 +77,14 @@ func restore(t *testing.T, version int) (dir string) {
 	if _, err := db.Exec(string(text)); err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	var packed []byte
+	if err := db.QueryRow("SELECT results FROM runs").Scan(&packed); err != nil {
+		t.Fatal(err)
+	}
+	if results, err = unpack(packed); err != nil {
+		t.Fatal(err)
+	}
+	return dir, results
 }
 
 func schemaOf(t *testing.T, db *sql.DB) (out []string, version int) {
@@ -110,13 +117,10 @@ func TestEveryOlderSchemaIsBroughtUpToDate(t *testing.T) {
 		writeKept(t)
 	}
 	newest, _ := schemaOf(t, open1(t, t.TempDir()).sql)
-	want, err := reports.Encode(saved(t, "results.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for version := 1; version <= len(migrations); version++ {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
-			db := open1(t, restore(t, version))
+			dir, want := restore(t, version)
+			db := open1(t, dir)
 			if db.SetAside != "" {
 				t.Fatalf("it was set aside: %s", db.Damage)
 			}
@@ -129,6 +133,9 @@ func TestEveryOlderSchemaIsBroughtUpToDate(t *testing.T) {
 			}
 			if got, err := db.Export(ctx, run.ID); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("the results are others: %v", err)
+			}
+			if r, err := db.Report(ctx, run.ID); err != nil || len(r.Kernels) == 0 || len(r.Cells) == 0 {
+				t.Errorf("the results are not read as they were: %v", err)
 			}
 			if data, err := db.Changes(ctx, run.ID); err != nil || string(data) != `{"run": "2026-11-24-1"}` {
 				t.Errorf("night %s, %v", data, err)
@@ -158,7 +165,7 @@ func TestAMigrationIsWholeOrNotAtAll(t *testing.T) {
 	ctx := context.Background()
 	released := migrations
 	defer func() { migrations = released }()
-	dir := restore(t, len(released))
+	dir, _ := restore(t, len(released))
 	good := "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT '';"
 	migrations = append(slices.Clip(released), good+"CREATE TABLE runs (run INTEGER);")
 	if db, err := Open(ctx, dir); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema version %d", len(migrations))) {
