@@ -37,11 +37,7 @@ func (r *run) measure(ctx context.Context, f fetched, slot int, kr *matrix.Kerne
 		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
 	}
 	defer os.RemoveAll(dir)
-	want := kr.Machine.Accel
-	if r.cfg.Accel != "" {
-		want = r.cfg.Accel
-	}
-	accel, err := r.chooseAccel(ctx, want, f.image, dir)
+	accel, err := r.chooseAccel(ctx, r.wantedAccel(kr), f.image, dir)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -210,8 +211,9 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 	err := f.err
 	if err == nil {
 		kr.Provenance = f.image.Provenance
-		Adopt(kr, r.cfg.Earlier)
-		err = r.measure(ctx, f, slot, kr)
+		if err = r.adopt(ctx, f, kr); err == nil {
+			err = r.measure(ctx, f, slot, kr)
+		}
 	}
 	if err != nil {
 		var why *matrix.Failure
@@ -226,6 +228,25 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 	}
 	r.emit(Event{Kernel: kr.Kernel, Run: snapshot(kr)})
 }
+
+// adopt takes over what was measured of the kernel with the accelerator that it
+// gets now. Where nothing was, no accelerator is tried.
+func (r *run) adopt(ctx context.Context, f fetched, kr *matrix.KernelRun) error {
+	earlier := slices.DeleteFunc(slices.Clone(r.cfg.Earlier), func(old matrix.KernelRun) bool { return !sameKernel(old, *kr) })
+	if len(earlier) == 0 {
+		return nil
+	}
+	accel, err := r.chooseAccel(ctx, r.wantedAccel(kr), f.image, r.tmp)
+	if err != nil {
+		return err
+	}
+	Adopt(kr, slices.DeleteFunc(earlier, func(old matrix.KernelRun) bool {
+		return slices.ContainsFunc(old.Boots, func(b matrix.Boot) bool { return b.Accel != accel })
+	}))
+	return nil
+}
+
+func (r *run) wantedAccel(kr *matrix.KernelRun) string { return cmp.Or(r.cfg.Accel, kr.Machine.Accel) }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
