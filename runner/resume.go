@@ -11,7 +11,7 @@ import (
 // an outcome are measured again, errors included.
 func Adopt(kr *matrix.KernelRun, earlier []matrix.KernelRun) {
 	for _, old := range earlier {
-		if old.Kernel != kr.Kernel || old.Provenance.SHA256 == "" || old.Provenance.SHA256 != kr.Provenance.SHA256 || old.Machine != kr.Machine {
+		if !sameKernel(old, *kr) {
 			continue
 		}
 		known := map[string]matrix.CellRun{}
@@ -27,4 +27,9 @@ func Adopt(kr *matrix.KernelRun, earlier []matrix.KernelRun) {
 		}
 		kr.Boots, kr.Witnesses, kr.Repeats, kr.Costs = old.Boots, old.Witnesses, old.Repeats, old.Costs
 	}
+}
+
+// sameKernel says whether two runs are of the same image in the same machine.
+func sameKernel(a, b matrix.KernelRun) bool {
+	return a.Kernel == b.Kernel && a.Provenance.SHA256 != "" && a.Provenance.SHA256 == b.Provenance.SHA256 && a.Machine == b.Machine
 }

@@ -48,3 +48,32 @@ func TestOnlyTheSameKernelsOutcomesAreTakenOver(t *testing.T) {
 		})
 	}
 }
+
+// What was measured with another accelerator was measured in another machine.
+func TestOnlyTheSameAcceleratorsOutcomesAreTakenOver(t *testing.T) {
+	for accel, want := range map[string]int{AccelTCG: 1, AccelKVM: 0} {
+		old := *halfway()
+		old.Provenance.SHA256 = "aa"
+		for i := range old.Boots {
+			old.Boots[i].Accel = AccelTCG
+		}
+		now := old
+		now.Boots, now.Cells = nil, nil
+		for _, c := range old.Cells {
+			now.Cells = append(now.Cells, matrix.CellRun{Cell: c.Cell})
+		}
+		r := &run{cfg: Config{Accel: accel, Earlier: []matrix.KernelRun{old}}}
+		if err := r.adopt(t.Context(), fetched{}, &now); err != nil {
+			t.Fatal(err)
+		}
+		taken := 0
+		for _, c := range now.Cells {
+			if c.Outcome != nil {
+				taken++
+			}
+		}
+		if taken != want {
+			t.Errorf("under %s: %d outcomes taken over, want %d", accel, taken, want)
+		}
+	}
+}

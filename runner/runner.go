@@ -194,8 +194,9 @@ func (r *run) kernel(ctx context.Context, f fetched, order int) {
 	err := f.err
 	if err == nil {
 		kr.Provenance, r.images[f.i] = f.image.Provenance, f.image
-		Adopt(kr, r.cfg.Earlier)
-		err = r.measure(ctx, f, order, kr)
+		if err = r.adopt(ctx, f, kr); err == nil {
+			err = r.measure(ctx, f, order, kr)
+		}
 	}
 	if err != nil {
 		why := failureOf(err)
@@ -216,6 +217,23 @@ func failureOf(err error) *matrix.Failure {
 		f = &matrix.Failure{Side: matrix.SideKernel, Reason: oneLine(err)}
 	}
 	return f
+}
+
+// adopt takes over what was measured of the kernel with the accelerator that it
+// gets now. Where nothing was, no accelerator is tried.
+func (r *run) adopt(ctx context.Context, f fetched, kr *matrix.KernelRun) error {
+	earlier := slices.DeleteFunc(slices.Clone(r.cfg.Earlier), func(old matrix.KernelRun) bool { return !sameKernel(old, *kr) })
+	if len(earlier) == 0 {
+		return nil
+	}
+	accel, err := r.chooseAccel(ctx, kr.Machine, f.image, r.tmp)
+	if err != nil {
+		return err
+	}
+	Adopt(kr, slices.DeleteFunc(earlier, func(old matrix.KernelRun) bool {
+		return slices.ContainsFunc(old.Boots, func(b matrix.Boot) bool { return b.Accel != accel })
+	}))
+	return nil
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
