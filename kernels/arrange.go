@@ -3,8 +3,11 @@ package kernels
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"kqual/matrix"
@@ -23,6 +26,12 @@ func arrange(tmp, what string) error {
 	}
 	vmlinuz := find("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz", "boot/vmlinuz", "boot/bzImage", "boot/Image", "vmlinuz", "bzImage", "Image")
 	if vmlinuz == "" {
+		var err error
+		if vmlinuz, err = imageAnywhere(tmp, what); err != nil {
+			return err
+		}
+	}
+	if vmlinuz == "" {
 		return &matrix.Failure{
 			Side: matrix.SideKernel, Reason: "no vmlinuz in " + what,
 			Hint: "name one that holds a kernel image: a linux-image-… package, or a tree with boot/vmlinuz",
@@ -36,6 +45,8 @@ func arrange(tmp, what string) error {
 	moves := map[string]string{"vmlinuz": vmlinuz}
 	if config := find("boot/config-*", "usr/lib/modules/*/config", "lib/modules/*/config", "boot/config", "config"); config != "" {
 		moves["config"] = config
+	} else if config := beside(vmlinuz); config != "" {
+		moves["config"] = config
 	}
 	for to, from := range moves {
 		if err := os.Rename(from, filepath.Join(tmp, to)); err != nil {
@@ -47,21 +58,61 @@ func arrange(tmp, what string) error {
 			return err
 		}
 	}
-	for _, d := range []string{"boot", "usr", "lib"} {
-		if err := os.RemoveAll(filepath.Join(tmp, d)); err != nil {
-			return err
+	entries, err := os.ReadDir(tmp)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{"vmlinuz", "config", "modules"}, e.Name()) {
+			if err := os.RemoveAll(filepath.Join(tmp, e.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// wantedInTree is wantedFile for trees that are no package: the image may be
-// plainly named, under /boot or at the root.
-func wantedInTree(name string) bool {
-	return wantedFile(name) || slices.Contains(plainNames, name)
+// imageAnywhere finds the only kernel image below tmp; "" where there is none.
+func imageAnywhere(tmp, what string) (string, error) {
+	var found []string
+	err := filepath.WalkDir(tmp, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && imageName.MatchString(d.Name()) {
+			found = append(found, path)
+		}
+		return err
+	})
+	switch {
+	case err != nil || len(found) == 0:
+		return "", err
+	case len(found) > 1:
+		for i := range found {
+			found[i], _ = filepath.Rel(tmp, found[i])
+		}
+		return "", badPackage(fmt.Sprintf("more than one kernel in %s: %s and %s", what, found[0], found[1]))
+	}
+	return found[0], nil
 }
 
-var plainNames = []string{"boot/vmlinuz", "boot/bzImage", "boot/Image", "boot/config", "vmlinuz", "bzImage", "Image", "config"}
+// beside is the config in the directory of an image; "" where there is none.
+func beside(vmlinuz string) string {
+	m, _ := filepath.Glob(filepath.Join(filepath.Dir(vmlinuz), "config-*"))
+	if len(m) != 1 {
+		return ""
+	}
+	return m[0]
+}
+
+// wantedInTree is wantedFile for trees that are no package: the image may be
+// anywhere, under any of its usual names.
+func wantedInTree(name string) bool {
+	return wantedFile(name) || slices.Contains(plainNames, name) || imageName.MatchString(path.Base(name)) || configName.MatchString(path.Base(name))
+}
+
+var (
+	plainNames = []string{"boot/config", "config"}
+	imageName  = regexp.MustCompile(`^(vmlinuz|bzImage|Image)(-[^/]+)?$`)
+	configName = regexp.MustCompile(`^config-[0-9][^/]*$`)
+)
 
 // arrangedImage is the image in a cache entry that arrange has shaped.
 // Provenance gets the hash, the config and, where it has none, the version.

@@ -3,7 +3,6 @@ package kernels
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -159,25 +158,36 @@ func (g gitOrigin) mirror(ctx context.Context, env Env) (repo, rev string, err e
 	if err == nil {
 		return repo, kept, nil
 	}
-	all := []string{"fetch", "--quiet", "--no-tags", "--prune"}
-	if shallow, serr := git(ctx, repo, "rev-parse", "--is-shallow-repository"); serr == nil && strings.TrimSpace(shallow) == "true" {
-		all = append(all, "--unshallow")
+	if !lostServer.MatchString(err.Error()) {
+		if err = g.fetchAll(ctx, repo); err == nil {
+			return repo, g.Rev, nil
+		}
 	}
-	_, aerr := git(ctx, repo, append(all, "--", g.URL, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")...)
-	switch {
-	case aerr == nil:
-		return repo, g.Rev, nil
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return "", "", ctx.Err()
 	}
 	if rev, rerr := g.lastCopy(ctx, repo); rerr == nil {
-		env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf("use the copy of %s: %v", g.Rev, oneLine(aerr))})
+		env.Progress(Event{Kernel: env.Kernel, End: true, Step: fmt.Sprintf("use the copy of %s: %v", g.Rev, oneLine(err))})
 		return repo, rev, nil
 	}
 	return "", "", &matrix.Failure{
-		Side: matrix.SideKernel, Reason: fmt.Sprintf("fetch %s of %s: %s", g.Rev, bareURL(g.URL), oneLine(errors.Join(aerr))),
+		Side: matrix.SideKernel, Reason: fmt.Sprintf("fetch %s of %s: %s", g.Rev, bareURL(g.URL), oneLine(err)),
 		Hint: "correct url: in the matrix, or check the network; a repository on this machine is named with path:",
 	}
+}
+
+// lostServer is what git says where the server cannot be reached, or says no
+// more: asking it for something else is of no use.
+var lostServer = regexp.MustCompile(`unable to access|RPC failed|Connection timed out|Could not resolve`)
+
+// fetchAll brings everything that branches and tags lead to.
+func (g gitOrigin) fetchAll(ctx context.Context, repo string) error {
+	args := []string{"fetch", "--quiet", "--no-tags", "--prune"}
+	if shallow, err := git(ctx, repo, "rev-parse", "--is-shallow-repository"); err == nil && strings.TrimSpace(shallow) == "true" {
+		args = append(args, "--unshallow")
+	}
+	_, err := git(ctx, repo, append(args, "--", g.URL, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")...)
+	return err
 }
 
 // ref is what the copy of a revision is called in the cache's repository.
@@ -193,16 +203,21 @@ func (g gitOrigin) lastCopy(ctx context.Context, repo string) (rev string, err e
 	return "", notInCache(g.Rev + " of " + bareURL(g.URL))
 }
 
+// gitStall ends a transfer over http that delivers nothing for so long. A
+// variable for tests.
+var gitStall = stallTimeout
+
 // git runs git in a repository and returns what it prints. It asks nobody for a
-// password, and speaks only what gitURL lets through.
+// password, speaks only what gitURL lets through, and leaves nothing running.
 func git(ctx context.Context, repo string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", repo}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", repo, "-c", "gc.auto=0"}, args...)...)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "GIT_") {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	cmd.Env = append(cmd.Env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=http:https:git:ssh:file")
+	cmd.Env = append(cmd.Env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=http:https:git:ssh:file",
+		"GIT_HTTP_LOW_SPEED_LIMIT=1", fmt.Sprintf("GIT_HTTP_LOW_SPEED_TIME=%.0f", gitStall.Seconds())) // bytes per second, seconds
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

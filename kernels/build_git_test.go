@@ -1,12 +1,15 @@
 package kernels
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // gitRepo is a repository of the fake source with one commit, tagged v1.
@@ -115,6 +118,31 @@ func TestRevisionThatIsNotThereIsNamed(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+}
+
+// A server that says nothing more is given up, and leaves no commit behind.
+func TestRepositoryThatStallsIsGivenUp(t *testing.T) {
+	b := newBuilder(t, fakeSource())
+	gitStall = time.Second
+	t.Cleanup(func() { gitStall = stallTimeout })
+	done := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		_, _ = w.Write([]byte("001e# service=git-upload-pack\n0000"))
+		w.(http.Flusher).Flush()
+		<-done
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(done) })
+	begin := time.Now()
+	_, err := b.fetchGit(gitOrigin{URL: server.URL + "/linux.git", Rev: "v1"})
+	if !refused(err) || !strings.Contains(err.Error(), "fetch v1 of "+server.URL) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	want(t, "left behind", leftovers(t, b.Cache, "build", "tree"), nil)
 }
 
 func TestCompilerOfTheMatrixIsUsedAndPartOfTheRecipe(t *testing.T) {

@@ -253,7 +253,7 @@ func (c DebianConfig) download(ctx context.Context, env Env, pin *Pin, p Package
 	if env.locked() {
 		return "", &matrix.Failure{
 			Side: matrix.SideKernel, Reason: fmt.Sprintf("%s has %s %s, and the archive has it no more: %v", env.Pin.lock, p.Name, p.Version, first),
-			Hint: "name an archive of the past that has it (debian: {mirror: …, allow_expired: true}), or give it up: " + updateHint,
+			Hint: fmt.Sprintf("an archive of the past may have %s, sha256 %.16s…: name one (debian: {mirror: …, allow_expired: true}), or give it up: %s", p.Filename, p.SHA256, updateHint),
 		}
 	}
 	return "", &matrix.Failure{

@@ -62,13 +62,13 @@ func isMissing(err error) bool {
 	return errors.As(err, &s) && (s.code == http.StatusNotFound || s.code == http.StatusGone)
 }
 
-var httpClient = &http.Client{Transport: &http.Transport{
+var httpClient = &http.Client{Transport: watchedTransport{&http.Transport{
 	Proxy:                 http.ProxyFromEnvironment,
 	DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 	ResponseHeaderTimeout: stallTimeout,
 	TLSHandshakeTimeout:   dialTimeout,
 	DisableCompression:    true,
-}}
+}, stallTimeout}}
 
 // downloadKind has what was downloaded, by its sha256.
 const downloadKind = "download"
@@ -178,42 +178,52 @@ func refusedBytes(err error) bool {
 	return refused(err) && !isOffline(err) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// request starts a GET; the body ends with an error when nothing comes for
-// stallTimeout. header may be nil.
+// request starts a GET. header may be nil.
 func request(ctx context.Context, url string, header http.Header) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		cancel(nil)
 		return nil, err
 	}
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	resp, err := httpClient.Do(req)
+	return httpClient.Do(req)
+}
+
+var errStalled = fmt.Errorf("no data for %v", stallTimeout)
+
+// watchedTransport ends the body of an answer with an error when nothing comes
+// for stall.
+type watchedTransport struct {
+	http.RoundTripper
+	stall time.Duration
+}
+
+func (t watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	resp, err := t.RoundTripper.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
 	stalled := func() { cancel(errStalled) }
-	resp.Body = &watchedBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, timer: time.AfterFunc(stallTimeout, stalled)}
+	resp.Body = &watchedBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, stall: t.stall, timer: time.AfterFunc(t.stall, stalled)}
 	return resp, nil
 }
 
-var errStalled = fmt.Errorf("no data for %v", stallTimeout)
-
-// watchedBody cancels its request when no data comes for stallTimeout.
+// watchedBody cancels its request when no data comes for stall.
 type watchedBody struct {
 	io.ReadCloser
 	ctx    context.Context // of the request; its cause is what ended it
 	cancel context.CancelCauseFunc
+	stall  time.Duration
 	timer  *time.Timer
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
-		b.timer.Reset(stallTimeout)
+		b.timer.Reset(b.stall)
 	}
 	if err != nil && err != io.EOF && context.Cause(b.ctx) == errStalled {
 		err = errStalled

@@ -25,8 +25,8 @@ func init() {
 	declareKind(entryKind("oci", func(pin *Pin) []string { return []string{hashStrings(unpackFormat, pin.Digest)} }))
 }
 
-// ociSource takes a kernel out of a container image: vmlinuz under /boot, in
-// /lib/modules/RELEASE or at the root, modules under /lib/modules.
+// ociSource takes a kernel out of a container image: the only vmlinuz in it,
+// modules under /lib/modules.
 type ociSource struct{}
 
 // ociConfig is the oci: part of a kernel.

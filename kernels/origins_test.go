@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -273,6 +274,32 @@ func (a alteredBlobs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body[len(body)-1] ^= 1
 	}
 	w.Write(body)
+}
+
+// stalledBlobs is a registry whose layers begin and never end.
+type stalledBlobs struct {
+	http.Handler
+	done chan struct{}
+}
+
+func (s stalledBlobs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
+		s.Handler.ServeHTTP(w, r)
+		return
+	}
+	w.Write([]byte("\x1f\x8b"))
+	w.(http.Flusher).Flush()
+	<-s.done
+}
+
+func TestRegistryThatStallsIsGivenUp(t *testing.T) {
+	usual := httpClient
+	httpClient = &http.Client{Transport: watchedTransport{http.DefaultTransport, 200 * time.Millisecond}}
+	t.Cleanup(func() { httpClient = usual })
+	done := make(chan struct{})
+	at, _ := push(t, stalledBlobs{newRegistry(), done}, tarOf(fakeKernel(aRelease, "")...))
+	defer close(done)
+	failsWith(t, ociSource{}, ociConfig{Image: at}, "no data for ", "oci")
 }
 
 func TestAlteredLayerIsRefused(t *testing.T) {

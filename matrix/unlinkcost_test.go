@@ -136,7 +136,10 @@ func TestThePatchOnTopIsWithoutItsBase(t *testing.T) {
 		patches []Patch
 		want    *Patch
 	}{
-		{nil, nil}, {[]Patch{a, b}, &b}, {[]Patch{base}, nil}, {[]Patch{base, b}, &b},
+		{nil, nil},
+		{[]Patch{a, b}, &b},
+		{[]Patch{base}, nil},
+		{[]Patch{base, b}, &b},
 		{[]Patch{base, b, c}, &Patch{Name: "b c", Files: 3, Added: 110, Removed: 7}},
 	} {
 		if got := topPatch(test.patches); !reflect.DeepEqual(got, test.want) {

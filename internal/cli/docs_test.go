@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -34,5 +35,27 @@ func TestDocumentedKernelsParse(t *testing.T) {
 		if name := s.Catalog().Name; !shown[name] {
 			t.Errorf("docs/kernels.md does not show the source %s", name)
 		}
+	}
+}
+
+func TestDocumentedCostsParse(t *testing.T) {
+	data, err := os.ReadFile("../../docs/measuring-costs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "```yaml\n")
+	costs, _, _ := strings.Cut(rest, "```")
+	text := "version: 1\nname: docs\nkernels: [{name: v5.10-stock, file: {vmlinuz: x}}]\n" + costs +
+		"filesystems: [tmpfs]\nscenarios: [unlink]\nwatches:\n- {name: w, inotify: [IN_DELETE]}\n"
+	spec, err := matrix.Parse("docs/measuring-costs.md", []byte(text), catalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := matrix.Parse("m", []byte(strings.Replace(text, costs, "costs: {baseline: v5.10-stock}\n", 1)), catalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(spec.Costs, plain.Costs) {
+		t.Errorf("the document says that the default is %+v, it is %+v", spec.Costs, plain.Costs)
 	}
 }
