@@ -60,7 +60,7 @@ demo: deps build
 	@scripts/deps $(BROWSER_PACKAGES)
 	mkdir -p docs/demo
 	./kqual run -m matrices/demo.yaml --out out/demo --only scenario=unlink \
-		--only 'scenario=indelchurn,filesystem=tmpfs,watch=IN_DELETE,kernel=v*|debian-1?-?.*' > /dev/null
+		--only 'scenario=indelchurn,filesystem=ext4,watch=IN_DELETE,kernel=v*|debian-1?-?.*' > /dev/null
 	scripts/demo out/demo/results.json docs/demo
 
 lint: go
