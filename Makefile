@@ -80,7 +80,8 @@ demo: deps build
 	@scripts/deps $(BROWSER_PACKAGES)
 	mkdir -p docs/demo
 	./kqual run -m matrices/demo.yaml --out runs/demo --only scenario=unlink \
-		--only 'scenario=indelchurn,filesystem=tmpfs,watch=IN_DELETE,kernel=v*|debian-1?-?.*' > /dev/null
+		--only 'scenario=indelchurn,filesystem=ext4,watch=IN_DELETE,kernel=v*|debian-1?-?.*' > /dev/null \
+		|| test $$? -eq 3 # a kernel without an answer is shown, too
 	scripts/demo runs/demo/results.json docs/demo
 
 lint: go

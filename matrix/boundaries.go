@@ -122,6 +122,8 @@ func placed(c Change, before, after orderedKernel, g group) string {
 // backports share a sentence.
 func (f *finder) againstFacts() []Finding {
 	var odd, backports []Finding
+	var backported []string // what the kernels of each of backports have
+	var labels [][]string
 	agree, compared := 0, 0
 	for _, k := range f.kernels {
 		fact := f.fact(k)
@@ -140,14 +142,22 @@ func (f *finder) againstFacts() []Finding {
 		if len(fact.Backports) == 0 {
 			continue
 		}
-		text := "behaves as mainline of its version does not: it has " + listed(fact.Backports)
-		i := slices.IndexFunc(backports, func(b Finding) bool { return strings.HasSuffix(b.Text, " "+text) })
+		what := listed(fact.Backports)
+		i := slices.Index(backported, what)
 		if i < 0 {
-			backports = append(backports, Finding{Kind: FindingBackport, Kernels: []string{fact.Kernel}, Text: k.label() + " " + text})
-			continue
+			i = len(backports)
+			backported, labels = append(backported, what), append(labels, nil)
+			backports = append(backports, Finding{Kind: FindingBackport})
 		}
 		backports[i].Kernels = append(backports[i].Kernels, fact.Kernel)
-		backports[i].Text = k.label() + ", " + backports[i].Text
+		labels[i] = append(labels[i], k.label())
+	}
+	for i, what := range backported {
+		text := " behaves as mainline of its version does not: it has "
+		if len(labels[i]) > 1 {
+			text = " behave as mainline of their versions does not: they have "
+		}
+		backports[i].Text = listed(labels[i]) + text + what
 	}
 	out := slices.Concat(odd, backports)
 	if compared > 0 && agree == compared {

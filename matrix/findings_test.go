@@ -111,6 +111,10 @@ func TestBackportsArePointedOut(t *testing.T) {
 			t.Errorf("got %s\nwant it to say %s", got, want)
 		}
 	}
+	fs = find(seen{"deb", "5.10.223-1", VerdictClean, ""}, seen{"sec", "5.10.262-1", VerdictClean, ""})
+	if want := "deb (5.10.223) and sec (5.10.262) behave as mainline of their versions does not: they have the fix"; !strings.Contains(strings.Join(textsOf(fs, FindingBackport), "\n"), want) {
+		t.Errorf("got %q, want it to say %s", textsOf(fs, FindingBackport), want)
+	}
 	if strings.Contains(got, "new") {
 		t.Errorf("6.1.1 has no backport: %s", got)
 	}

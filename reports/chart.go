@@ -154,26 +154,26 @@ func (r *Report) rateChart() (*plot.Plot, error) {
 	p.Y.Label.Text = "% of the trials that count"
 	p.Y.Min = -2
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 25, Label: "25"}, {Value: 50, Label: "50"}, {Value: 75, Label: "75"}, {Value: 100, Label: "100"}}
-	drawn := 0
-	for _, watch := range r.Watches {
-		points := r.chartRates(watch.Name, false)
-		if len(points) == 0 {
-			continue
+	var watches []string
+	for _, w := range r.Watches {
+		if len(r.chartRates(w.Name, false)) > 0 {
+			watches = append(watches, w.Name)
 		}
-		if drawn == maxChartWatches {
-			p.Title.Text += fmt.Sprintf(" (first %d watches)", maxChartWatches)
-			break
-		}
-		s := series{colour: chartColours[drawn], shape: chartShapes[drawn], aside: aside(drawn)}
-		for _, c := range points {
+	}
+	if len(watches) > maxChartWatches {
+		p.Title.Text += fmt.Sprintf(" (first %d watches)", maxChartWatches)
+		watches = watches[:maxChartWatches]
+	}
+	for n, name := range watches {
+		s := series{colour: chartColours[n], shape: chartShapes[n], aside: aside(n, len(watches))}
+		for _, c := range r.chartRates(name, false) {
 			s.put(c.kernel, 100*c.rate(), 100*c.Lo, 100*c.Hi)
 		}
-		if err := s.draw(p, chartText(watch.Name)); err != nil {
+		if err := s.draw(p, chartText(name)); err != nil {
 			return nil, err
 		}
-		drawn++
 	}
-	p.Y.Max = 104 + 7*float64(drawn) // room for the legend
+	p.Y.Max = 104 + 7*float64(len(watches)) // room for the legend
 	return p, nil
 }
 
@@ -202,11 +202,11 @@ func (r *Report) naturalChart() (*plot.Plot, error) {
 	floor := logAxis(p, lowest, 1, len(watches)+4, func(x float64) string { return strconv.FormatFloat(100*x, 'g', 6, 64) + " %" })
 	for n, name := range watches {
 		for _, natural := range []bool{false, true} {
-			seen := series{colour: chartColours[n], shape: draw.CircleGlyph{}, aside: aside(n)}
-			none := series{colour: chartColours[n], shape: limitGlyph{filled: true}, aside: aside(n)}
+			seen := series{colour: chartColours[n], shape: draw.CircleGlyph{}, aside: aside(n, len(watches))}
+			none := series{colour: chartColours[n], shape: limitGlyph{filled: true}, aside: aside(n, len(watches))}
 			if natural {
 				seen.shape, none.shape = draw.RingGlyph{}, limitGlyph{}
-				seen.aside, none.aside = aside(n)+0.05, aside(n)+0.05
+				seen.aside, none.aside = seen.aside+0.05, none.aside+0.05
 			}
 			for _, c := range r.chartRates(name, natural) {
 				if c.Count == 0 {
@@ -333,9 +333,9 @@ func (s *series) draw(p *plot.Plot, name string) error {
 	return nil
 }
 
-// aside is how far a watch's points are moved, so that intervals do not cover
-// each other, in kernels.
-func aside(number int) float64 { return 0.1 * (float64(number) - 2.5) }
+// aside is how far the points of one of several watches are moved, so that
+// intervals do not cover each other, in kernels.
+func aside(number, of int) float64 { return 0.1 * (float64(number) - float64(of-1)/2) }
 
 // glyph is a legend's entry for a shape.
 type glyph struct{ draw.GlyphStyle }

@@ -69,6 +69,19 @@ func TestRealRunRendersAsRead(t *testing.T) {
 	t.Run("real.png", func(t *testing.T) { goldenImage(t, "real.png", r) })
 }
 
+// real-natural.json is a run of two natural scenarios beside unlink on four
+// kernels, one of them affected.
+func TestRealNaturalRunRendersAsRead(t *testing.T) {
+	r, err := Load(filepath.Join("testdata", "real-natural.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, format := range map[string]string{"real-natural.txt": "terminal", "real-natural.md": "markdown", "real-natural.svg": "svg"} {
+		t.Run(file, func(t *testing.T) { golden(t, file, format, r, Options{Width: 80}) })
+	}
+	t.Run("real-natural.png", func(t *testing.T) { goldenImage(t, "real-natural.png", r) })
+}
+
 // derivedPart is the json format without what real.json has as it is.
 func derivedPart(t *testing.T, r *Report) []byte {
 	t.Helper()

@@ -30,6 +30,7 @@ func renderMarkdown(w io.Writer, r *Report, o Options) error {
 	m.printf("# %s\n\n", EscapeMarkdown(r.Matrix.Name))
 	m.printf("**%s:** %s (exit %d)\n", gateWord(r), EscapeMarkdown(r.shortWhy()), r.Gate.Exit)
 	m.trust(r)
+	m.list("Findings", findingTexts(r)) // what to do comes first
 	for _, b := range g.blocks {
 		m.printf("\n## %s/%s\n\n", EscapeMarkdown(b.filesystem), EscapeMarkdown(b.scenario))
 		if err := m.block(b); err != nil {
@@ -43,7 +44,6 @@ func renderMarkdown(w io.Writer, r *Report, o Options) error {
 		}
 		m.printf("- %s %s\n", superscript([]int{i + 1}), EscapeMarkdown(n))
 	}
-	m.list("Findings", findingTexts(r))
 	m.gate("Not as expected", r, matrix.GateUnmet)
 	m.gate("Waived", r, matrix.GateWaived)
 	if err := m.costs(r); err != nil {
