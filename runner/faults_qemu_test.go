@@ -40,6 +40,5 @@ func TestVMFaultsOfTheEmulation(t *testing.T) {
 		{fault: int3, phase: atSetup},
 		{fault: int3, phase: atBetween},
 		{fault: int3, phase: atTeardown},
-		{fault: int3, phase: atEnd},
 	}, usualSlack)
 }

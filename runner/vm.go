@@ -101,8 +101,12 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 		}
 		v.cmdline = machine.CmdlineQuoted()
 		started <- nil
-		settle(ctx, v.name, cfg.machine.VCPUs, cfg.cpus)
+		settling, settled := context.WithCancel(ctx)
+		var settler sync.WaitGroup
+		settler.Go(func() { settle(settling, v.name, cfg.machine.VCPUs, cfg.cpus) })
 		v.err = machine.Wait()
+		settled()
+		settler.Wait()
 	}()
 	if err := <-started; err != nil {
 		cancel()
