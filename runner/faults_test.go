@@ -82,11 +82,11 @@ const (
 // faultKernel is the affected kernel with what makes trouble in it.
 func faultKernel(t testing.TB) string {
 	t.Helper()
-	fragment, err := filepath.Abs("testdata/configs/faults.config")
+	patch, err := filepath.Abs("testdata/patches/trouble.patch")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny, " + fragment + "], patches: [affected]}"
+	return "build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny], patches: [affected, " + patch + "]}"
 }
 
 // injection is a fault at a phase: one kernel of the run.
