@@ -217,14 +217,14 @@ func injectAll(t *testing.T, list []injection, slack time.Duration) {
 }
 
 // usualSlack is recordSlack for faults that show at once.
-const usualSlack = 750 * time.Millisecond
+const usualSlack = 500 * time.Millisecond
 
 // shortWaits makes the waits short for a test, and sysrq's reboot a triple fault.
 func shortWaits(t *testing.T, slack time.Duration) {
 	t.Helper()
 	between, first, end, args := recordSlack, bootDeadline, endDeadline, kernelArgs
 	t.Cleanup(func() { recordSlack, bootDeadline, endDeadline, kernelArgs = between, first, end, args })
-	recordSlack, bootDeadline, endDeadline = slack, 1500*time.Millisecond, 500*time.Millisecond
+	recordSlack, bootDeadline, endDeadline = slack, 1250*time.Millisecond, 500*time.Millisecond
 	kernelArgs = append(slices.Clone(kernelArgs), "reboot=t")
 }
 
