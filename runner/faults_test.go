@@ -348,7 +348,8 @@ func (i injection) isTheFault(t *testing.T, f *matrix.Failure) {
 	if kind, line, ok := strings.Cut(f.Reason, ": "); ok && slices.ContainsFunc(splatPatterns, func(p struct {
 		kind string
 		re   *regexp.Regexp
-	}) bool {
+	},
+	) bool {
 		return p.kind == kind
 	}) {
 		line, _, _ = strings.Cut(line, " (Oops: int3: ")
