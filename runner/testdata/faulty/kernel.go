@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Faults of the kernel: sysrq (Documentation/admin-guide/sysrq.rst) and its own
-// dump test module (drivers/misc/lkdtm).
+// Faults of the kernel: sysrq (Documentation/admin-guide/sysrq.rst) and what
+// testdata/patches/trouble.patch puts into it.
 
 func sysrq(key string)    { write("/proc/sysrq-trigger", key) }
-func provoke(what string) { write("/sys/kernel/debug/provoke-crash/DIRECT", what) }
+func provoke(what string) { write("/proc/trouble", what) }
 
 // aside runs f on a thread of its own, so that the guest can go on.
 func aside(f func()) {
@@ -23,15 +23,17 @@ func aside(f func()) {
 
 func init() {
 	faults["panic"] = func() { sysrq("c") }
-	faults["oops"] = func() { provoke("EXCEPTION") }
-	faults["bug"] = func() { provoke("BUG") }
-	faults["stack"] = func() { provoke("EXHAUST_STACK") }
-	faults["warning"] = func() { provoke("WARNING") }
+	faults["oops"] = func() { provoke("null") }
+	faults["wild"] = func() { provoke("wild") }
+	faults["lock"] = func() { provoke("lock") }
+	faults["bug"] = func() { provoke("bug") }
+	faults["stack"] = func() { provoke("stack") }
+	faults["warning"] = func() { provoke("warn") }
 	faults["warning-panic"] = func() {
 		write("/proc/sys/kernel/panic_on_warn", "1")
-		provoke("WARNING")
+		provoke("warn")
 	}
-	faults["cli"] = func() { provoke("HARDLOCKUP") }
+	faults["cli"] = func() { provoke("cli") }
 	faults["reset"] = func() { sysrq("b") }
 	// A breakpoint that the kernel has removed, as QEMU's emulation can run into.
 	faults["int3"] = func() {
@@ -41,31 +43,36 @@ func init() {
 
 	faults["soft-lockup"] = func() {
 		watchdog()
-		provoke("SOFTLOCKUP")
+		provoke("spin")
 	}
 	faults["soft-lockup-panic"] = func() {
 		watchdog()
 		write("/proc/sys/kernel/softlockup_panic", "1")
-		provoke("SOFTLOCKUP")
+		provoke("spin")
+	}
+	// A CPU that is kept for three seconds, and then goes on.
+	faults["busy"] = func() {
+		watchdog()
+		provoke("busy")
 	}
 	faults["rcu-stall"] = func() {
 		write("/proc/sys/kernel/soft_watchdog", "0")
 		write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "3") // seconds, the least
-		provoke("SOFTLOCKUP")
+		provoke("spin")
 	}
 	faults["hung-task"] = func() {
 		hungTasks()
-		provoke("HUNG_TASK")
+		provoke("sleep")
 	}
 	faults["hung-task-panic"] = func() {
 		hungTasks()
 		write("/proc/sys/kernel/hung_task_panic", "1")
-		provoke("HUNG_TASK")
+		provoke("sleep")
 	}
 	// The guest goes on when the kernel has complained.
 	faults["hung-beside"] = func() {
 		hungTasks()
-		aside(func() { provoke("HUNG_TASK") })
+		aside(func() { provoke("sleep") })
 		time.Sleep(3 * time.Second)
 	}
 }

@@ -89,7 +89,6 @@ func mount() {
 		{"proc", "/proc"},
 		{"sysfs", "/sys"},
 		{"devtmpfs", "/dev"},
-		{"debugfs", "/sys/kernel/debug"},
 	} {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			fail("make %s: %v", m.dir, err)

@@ -1,0 +1,76 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"kqual/kernels"
+	"kqual/matrix"
+)
+
+// scriptedQEMU puts testdata/scripted in QEMU's place.
+func scriptedQEMU(t *testing.T) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kqual-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { // it may run as nobody
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, archOf(matrix.Machine{}).program), readWhole(t, program(t, "scripted")), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// What a fault costs, at every phase, whatever the machine: the tables of real
+// faults say the same of real machines.
+func TestAFaultCostsWhatItsPhaseAllows(t *testing.T) {
+	scriptedQEMU(t)
+	faults := []fault{
+		{name: "panic", at: everyPhase, fails: `^panic: Kernel panic - not syncing: sysrq`},
+		{name: "sleep", at: everyPhase, fails: `^deadline: no record (within|for) `, again: true},
+		{name: "reset", at: everyPhase, fails: `^lost channel: the machine was reset without a word`, again: true},
+		{name: "sigkill", at: everyPhase, fails: `^QEMU was ended by SIGKILL`, side: matrix.SideHost, again: true},
+		{name: "garbage", at: everyPhase, fails: `^garbage on the channel: `, again: true},
+		{name: "int3", at: []string{atBoot, atStart, atSetup, atTrials, atBetween, atTeardown}, fails: `^oops: Oops: int3: .*QEMU's emulation`, emulator: true, boots: maxEmulator},
+	}
+	t.Setenv("KQUAL_FULL", "1")
+	shortWaits(t, 50*time.Millisecond)
+	bootDeadline = 250 * time.Millisecond
+	for _, i := range injections(faults) {
+		t.Run(i.kernel(), func(t *testing.T) {
+			kr, verdicts := playScript(t, i.kernel())
+			i.check(t, kr, verdicts)
+			if t.Failed() {
+				explainRun(t, kr, verdicts)
+			}
+		})
+	}
+}
+
+// playScript measures the three cells of faultMatrix on a scripted machine.
+func playScript(t *testing.T, kernel string) (matrix.KernelRun, []matrix.Verdict) {
+	t.Helper()
+	cfg, cat := testRun(t, faultMatrix("  - name: "+kernel+"\n    file: {vmlinuz: /nowhere}\n"))
+	cfg.Accel = AccelTCG
+	r := &run{cfg: cfg, tmp: t.TempDir(), turns: newTurns(cfg.Budget.Resolve()), runs: []matrix.KernelRun{newKernelRun(cfg.Plan.Kernels[0])}}
+	vmlinux := filepath.Join(t.TempDir(), "vmlinux")
+	if err := os.WriteFile(vmlinux, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	kr := &r.runs[0]
+	if err := r.measure(context.Background(), fetched{image: &kernels.Image{Vmlinux: vmlinux}}, 0, kr); err != nil {
+		if !errors.As(err, &kr.Error) {
+			t.Fatal(err)
+		}
+		unanswered(kr, kr.Error)
+	}
+	return *kr, matrix.Judge(*kr, cfg.Sampling, cat)
+}
