@@ -27,11 +27,13 @@ func TestFetchOrder(t *testing.T) {
 	}{
 		{"all cached, in order", []kernel{{"build", false, 3 * s}, {"debian", false, s}, {"debian", false, 2 * s}}, "0@3s 1@4s 2@6s"},
 		{
-			"a build does not keep cached ones waiting", []kernel{{"build", true, 100 * s}, {"debian", false, s}, {"debian", false, s}},
+			"a build does not keep cached ones waiting",
+			[]kernel{{"build", true, 100 * s}, {"debian", false, s}, {"debian", false, s}},
 			"1@1s 2@2s 0@1m40s",
 		},
 		{
-			"one download at a time, beside a build", []kernel{{"debian", true, 10 * s}, {"debian", true, 10 * s}, {"build", true, 100 * s}, {"build", true, 50 * s}},
+			"one download at a time, beside a build",
+			[]kernel{{"debian", true, 10 * s}, {"debian", true, 10 * s}, {"build", true, 100 * s}, {"build", true, 50 * s}},
 			"0@10s 1@20s 2@1m40s 3@2m30s",
 		},
 	} {

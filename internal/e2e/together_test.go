@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"kqual/matrix"
 	"kqual/reports"
@@ -125,4 +126,44 @@ func TestVMARunDeadlineIsGoneOnWith(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
 	mustBeWhole(t, dir)
+}
+
+// A run that was killed is found again without a word of where it is.
+func TestVMResumeFindsTheKilledRun(t *testing.T) {
+	needVM(t)
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	args := []string{"run", "-m", filepath.Join(root, "matrix.yaml"), "--only", oneKernel}
+	cmd := kqual(args...)
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	latest := filepath.Join(dir, "runs", "latest")
+	deadline := time.Now().Add(2 * time.Minute)
+	for finished := 0; finished < 2; time.Sleep(20 * time.Millisecond) {
+		if r, err := reports.Load(filepath.Join(latest, "results.json")); err == nil {
+			finished = len(r.Cells)
+		}
+		if time.Now().After(deadline) {
+			t.Error("no two cells were finished")
+			break
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	stdout, stderr, code := call(t, dir, binary, append(args, "--resume")...)
+	if code != 0 || !strings.Contains(stderr, "going on with runs/") || strings.Contains(stderr, " IN_DELETE: ") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	mustBeWhole(t, latest)
+	if there, _ := filepath.Glob(filepath.Join(dir, "runs", "*")); len(there) != 2 { // the run and latest
+		t.Errorf("there are %q", there)
+	}
+	if again, _, code := call(t, dir, binary, "report"); code != 0 || again != stdout {
+		t.Errorf("kqual report (exit %d) says\n%s", code, again)
+	}
 }
