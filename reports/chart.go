@@ -30,7 +30,7 @@ type canvas interface {
 	io.WriterTo
 }
 
-func vectorCanvas(w, h vg.Length) canvas { return vgsvg.New(w, h) }
+func vectorCanvas(w, h vg.Length) canvas { return &svgCanvas{Canvas: vgsvg.New(w, h)} }
 func imageCanvas(w, h vg.Length) canvas {
 	dpi := 144
 	if w > 60*vg.Centimeter { // some 40 kernels: an image wider than screens are
