@@ -99,10 +99,14 @@ type CostSample struct {
 	Nanosec float64 `json:"ns"`     // per unlink(2) on tmpfs: the median of the batches
 }
 
+// A delete takes longer than a nanosecond and ends within a quarter of an hour:
+// anything else was not measured.
+const minNanosec, maxNanosec = 1, 1e12
+
 // at is the sample with so many groups; 0 where there is none.
 func (b CostBoot) at(groups int) float64 {
 	for _, s := range b.Samples {
-		if s.Groups == groups && s.Nanosec > 0 && !math.IsInf(s.Nanosec, 0) {
+		if s.Groups == groups && s.Nanosec >= minNanosec && s.Nanosec <= maxNanosec {
 			return s.Nanosec
 		}
 	}

@@ -100,7 +100,7 @@ func TestCostsAreComparedRoundByRound(t *testing.T) {
 			Provenance: Provenance{Patches: []Patch{{Name: "first"}, {Name: "last", Added: 3}}},
 		},
 		{Kernel: "broken", Costs: []CostBoot{bootOfCosts(0, 100, 200), failed}},
-		{Kernel: "hostile", Costs: []CostBoot{bootOfCosts(0, -1, 0), bootOfCosts(7, 1, 1)}},
+		{Kernel: "hostile", Costs: []CostBoot{bootOfCosts(0, -1, 1e-300), bootOfCosts(1, 1e300, 0), bootOfCosts(7, 1, 1)}},
 		{Kernel: "unmeasured"},
 	}
 	table := Costs(&CostPlan{Baseline: "stock", Groups: []int{0, 1}, Boots: 2}, runs, 0.95)
