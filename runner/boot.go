@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,9 +119,11 @@ func (b *boot) run(ctx context.Context) bootResult {
 		res.boot.End = afterDone(own, splats, off)
 		return res
 	}
-	if res.failure.Side != matrix.SideHost && b.staleBreakpoint(splats) {
-		res.emulator, res.failure.Transient = true, true
-		res.failure.Reason += " (Oops: int3: " + staleBreakpoint + ")"
+	if res.failure.Side != matrix.SideHost {
+		if what := b.emulatorFault(splats); what != "" {
+			res.emulator, res.failure.Transient = true, true
+			res.failure.Reason += " (" + what + ")"
+		}
 	}
 	if res.boot.End == "" {
 		res.boot.End = string(res.failure.Side)
@@ -413,16 +414,4 @@ func (b *boot) splats() []matrix.Splat {
 	}
 	defer file.Close()
 	return scanConsole(file)
-}
-
-// staleBreakpoint is what QEMU 7.2 does under TCG with several CPUs: one CPU
-// translates code while another takes out the breakpoint by which the kernel
-// patches itself, and then runs into a breakpoint that is no longer there. 6 of
-// 100 boots of Debian's 7.3 ended so, with every CPU model that was tried.
-const staleBreakpoint = "QEMU's emulation ran a breakpoint that the kernel had removed"
-
-func (b *boot) staleBreakpoint(splats []matrix.Splat) bool {
-	return b.accel == AccelTCG && b.machine.VCPUs > 1 && slices.ContainsFunc(splats, func(s matrix.Splat) bool {
-		return strings.HasPrefix(s.Line, "Oops: int3: ") || strings.HasPrefix(s.Line, "int3: ")
-	})
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"bufio"
 	"io"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,18 +43,30 @@ const maxConsoleLine = 4096
 // scanConsole finds the trouble in a console log, in order.
 func scanConsole(r io.Reader) []matrix.Splat {
 	var splats []matrix.Splat
-	br := bufio.NewReaderSize(r, maxConsoleLine)
-	for {
-		line, isPrefix, err := br.ReadLine()
-		if err != nil {
-			return splats
-		}
-		text := timestamp.ReplaceAllString(strings.TrimRight(string(line), "\r"), "")
-		for isPrefix && err == nil { // the rest of an over-long line
-			_, isPrefix, err = br.ReadLine()
-		}
+	for text := range consoleLines(r) {
 		if s, ok := splatOf(text); ok {
 			splats = append(splats, s)
+		}
+	}
+	return splats
+}
+
+// consoleLines are the lines of a console log without their time stamps.
+func consoleLines(r io.Reader) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		br := bufio.NewReaderSize(r, maxConsoleLine)
+		for {
+			line, isPrefix, err := br.ReadLine()
+			if err != nil {
+				return
+			}
+			text := timestamp.ReplaceAllString(strings.TrimRight(string(line), "\r"), "")
+			for isPrefix && err == nil { // the rest of an over-long line
+				_, isPrefix, err = br.ReadLine()
+			}
+			if !yield(text) {
+				return
+			}
 		}
 	}
 }

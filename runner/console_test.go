@@ -1,8 +1,6 @@
 package runner
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -126,24 +124,4 @@ func FuzzScanConsole(f *testing.F) {
 			}
 		}
 	})
-}
-
-// What QEMU does to a kernel that patches itself is told from the kernel's own
-// panics: only under TCG, with several CPUs.
-func TestAStaleBreakpointIsTheEmulators(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "console.log")
-	text := "[    1.444828] Oops: int3: 0000 [#1] SMP NOPTI\n[    1.461194] Kernel panic - not syncing: Fatal exception in interrupt\n"
-	if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		accel string
-		vcpus int
-		want  bool
-	}{{AccelTCG, 2, true}, {AccelTCG, 1, false}, {AccelKVM, 2, false}} {
-		b := &boot{accel: tt.accel, machine: matrix.Machine{VCPUs: tt.vcpus}, log: log}
-		if got := b.staleBreakpoint(b.splats()); got != tt.want {
-			t.Errorf("%s with %d CPUs: %t", tt.accel, tt.vcpus, got)
-		}
-	}
 }
