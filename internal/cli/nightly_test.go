@@ -399,7 +399,7 @@ func TestTheNightsTextSaysHowOldTheRestIs(t *testing.T) {
 		t.Errorf("changes.txt is not what was printed: %v\n%s", err, text)
 	}
 	for _, want := range []string{
-		"6 cells, 1 measured, 5 taken over\n", "compared with " + first.Run + ":\n", "6 cells in common: 0 worse",
+		"1 of 6 cells measured, 5 taken over\n", "compared with " + first.Run + ":\n", "6 cells in common: 0 worse",
 		"a/tmpfs/unlink/IN_DELETE          decided by " + first.Run, " s ago\n", "all 6 cells met their expectations (exit 0)\n",
 	} {
 		if !strings.Contains(n.out.String(), want) {

@@ -17,6 +17,7 @@ type Night struct {
 	Baseline string       `json:"baseline"` // the run it was compared with; "" for the first
 	Exit     int          `json:"exit"`
 	Why      string       `json:"why"`
+	Cells    int          `json:"cells"`
 	Gate     reports.Gate `json:"gate"` // what the matrix expects, whatever changed
 	Diff     reports.Diff `json:"diff"`
 	Carried  []Carried    `json:"carried"`
@@ -45,7 +46,7 @@ func Baseline(ctx context.Context, db *history.DB, name, id string, r *reports.R
 // Judge compares a night that is in the history with its baseline. base may be
 // the zero Run: then nothing changed.
 func Judge(ctx context.Context, db *history.DB, id string, base history.Run, r *reports.Report) (Night, error) {
-	n := Night{Run: id, Baseline: base.ID, Gate: r.Gate, Carried: CarriedCells(r), Exit: r.Gate.Exit, Why: r.Gate.Why}
+	n := Night{Run: id, Baseline: base.ID, Cells: len(r.Cells), Gate: r.Gate, Carried: CarriedCells(r), Exit: r.Gate.Exit, Why: r.Gate.Why}
 	if base.ID == "" {
 		n.Diff.Differences = []matrix.Difference{}
 		return n, nil
