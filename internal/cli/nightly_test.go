@@ -260,6 +260,9 @@ func TestANightEndsByWhatChanged(t *testing.T) {
 	if !slices.Equal(changes(third), want) {
 		t.Errorf("changes %q, want %q", changes(third), want)
 	}
+	if third.Cells != 6 || third.Measured != 1 || len(third.Carried) != 3 { // two could not be
+		t.Errorf("%d cells, %d measured, %d carried", third.Cells, third.Measured, len(third.Carried))
+	}
 	n.images["a"] = "a-image"
 	n.night(exitOK)
 	n.weak["a"] = true

@@ -18,6 +18,7 @@ type Night struct {
 	Exit     int          `json:"exit"`
 	Why      string       `json:"why"`
 	Cells    int          `json:"cells"`
+	Measured int          `json:"measured"` // cells, tonight; others were taken over, or could not be
 	Gate     reports.Gate `json:"gate"` // what the matrix expects, whatever changed
 	Diff     reports.Diff `json:"diff"`
 	Carried  []Carried    `json:"carried"`
@@ -47,6 +48,13 @@ func Baseline(ctx context.Context, db *history.DB, name, id string, r *reports.R
 // the zero Run: then nothing changed.
 func Judge(ctx context.Context, db *history.DB, id string, base history.Run, r *reports.Report) (Night, error) {
 	n := Night{Run: id, Baseline: base.ID, Cells: len(r.Cells), Gate: r.Gate, Carried: CarriedCells(r), Exit: r.Gate.Exit, Why: r.Gate.Why}
+	for _, k := range r.Kernels {
+		for _, c := range k.Cells {
+			if c.Outcome != nil && c.Evidence == nil {
+				n.Measured++
+			}
+		}
+	}
 	if base.ID == "" {
 		n.Diff.Differences = []matrix.Difference{}
 		return n, nil

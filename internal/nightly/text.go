@@ -10,7 +10,7 @@ import (
 // Text says what changed, how old the rest is, and what it amounts to.
 func (n Night) Text(o reports.Options) ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "night %s: %d of %d cells measured, %d taken over\n", reports.Printable(n.Run), n.Cells-len(n.Carried), n.Cells, len(n.Carried))
+	fmt.Fprintf(&b, "night %s: %d of %d cells measured, %d taken over\n", reports.Printable(n.Run), n.Measured, n.Cells, len(n.Carried))
 	if n.Baseline == "" {
 		fmt.Fprintln(&b, "the first night: nothing to compare with")
 	} else {
