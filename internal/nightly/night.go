@@ -19,7 +19,7 @@ type Night struct {
 	Why      string       `json:"why"`
 	Cells    int          `json:"cells"`
 	Measured int          `json:"measured"` // cells, tonight; others were taken over, or could not be
-	Gate     reports.Gate `json:"gate"` // what the matrix expects, whatever changed
+	Gate     reports.Gate `json:"gate"`     // what the matrix expects, whatever changed
 	Diff     reports.Diff `json:"diff"`
 	Carried  []Carried    `json:"carried"`
 }
