@@ -32,6 +32,20 @@ type Run struct {
 	Verdicts map[string]int `json:"verdicts"` // cells by verdict
 }
 
+// Tally is "60 clean, 4 affected": the cells by verdict, in the order of these.
+func (r Run) Tally() string {
+	var parts []string
+	for _, k := range matrix.VerdictKinds() {
+		if n := r.Verdicts[string(k)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, k))
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
 const runColumns = `SELECT run, id, started, finished, state, tool_version, matrix_name, matrix_sha256,
 	coalesce(nights.exit, runs.exit), coalesce(nights.why, runs.why), path, sha256, nights.run IS NOT NULL FROM runs LEFT JOIN nights USING (run) `
 
