@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"kqual/internal/history"
-	"kqual/matrix"
 )
 
 func (a *app) historyListCommand() *cobra.Command {
@@ -34,7 +32,7 @@ func (a *app) historyListCommand() *cobra.Command {
 				for _, r := range runs {
 					rows = append(rows, []string{
 						r.ID, r.Started.Format("2006-01-02 15:04"), r.Finished.Sub(r.Started).Round(time.Second).String(),
-						string(r.State), strconv.Itoa(r.Exit), tallyText(r.Verdicts), strings.Join(r.Tags, ", "),
+						string(r.State), strconv.Itoa(r.Exit), r.Tally(), strings.Join(r.Tags, ", "),
 					})
 				}
 				_, err = io.WriteString(a.Out, columns(rows))
@@ -46,18 +44,4 @@ func (a *app) historyListCommand() *cobra.Command {
 	cmd.Flags().IntVarP(&limit, "limit", "n", 30, "at most so many; 0 for all")
 	jsonFlag(cmd, &asJSON)
 	return cmd
-}
-
-// tallyText is "60 clean, 4 affected", in the order of the verdicts.
-func tallyText(n map[string]int) string {
-	var parts []string
-	for _, k := range matrix.VerdictKinds() {
-		if n[string(k)] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n[string(k)], k))
-		}
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
 }

@@ -143,7 +143,7 @@ func (a *app) nightly(ctx context.Context, o nightlyOptions) error {
 		}
 		out := n.json
 		if !o.asJSON {
-			if out, err = nightText(n.Night, r, looks(a.Out)); err != nil {
+			if out, err = n.Text(looks(a.Out)); err != nil {
 				return err
 			}
 		}
@@ -271,7 +271,7 @@ func (a *app) finishNight(ctx context.Context, db *history.DB, o nightlyOptions,
 			return out, err
 		}
 	}
-	text, err := nightText(n, r, reports.Options{})
+	text, err := n.Text(reports.Options{})
 	if err != nil {
 		return out, err
 	}
@@ -332,30 +332,4 @@ func (a *app) pruneNights(ctx context.Context, db *history.DB, o nightlyOptions)
 		a.say("kqual: removed the directories of %s; the history keeps their results", strings.Join(removed, ", "))
 	}
 	return err
-}
-
-// nightText says what changed, how old the rest is, and what it amounts to.
-func nightText(n nightly.Night, r *reports.Report, o reports.Options) ([]byte, error) {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "night %s: %s, %d measured, %d taken over\n", n.Run, count(len(r.Cells), "cell"), len(r.Cells)-len(n.Carried), len(n.Carried))
-	if n.Baseline == "" {
-		fmt.Fprintln(&b, "the first night: nothing to compare with")
-	} else {
-		fmt.Fprintf(&b, "compared with %s:\n", n.Baseline)
-		if err := n.Diff.Render(&b, o); err != nil {
-			return nil, err
-		}
-	}
-	if len(n.Carried) > 0 {
-		rows := [][]string{}
-		for _, c := range n.Carried {
-			rows = append(rows, []string{c.Cell, "decided by " + c.Run, c.Age + " ago"})
-		}
-		fmt.Fprintf(&b, "\nNot measured again\n%s", columns(rows))
-	}
-	for _, line := range r.Unverified() {
-		fmt.Fprintf(&b, "\n%s\n", reports.Printable(line))
-	}
-	fmt.Fprintf(&b, "\n%s (exit %d)\n", reports.Printable(n.Why), n.Exit)
-	return b.Bytes(), nil
 }

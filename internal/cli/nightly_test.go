@@ -260,6 +260,9 @@ func TestANightEndsByWhatChanged(t *testing.T) {
 	if !slices.Equal(changes(third), want) {
 		t.Errorf("changes %q, want %q", changes(third), want)
 	}
+	if third.Cells != 6 || third.Measured != 1 || len(third.Carried) != 3 { // two could not be
+		t.Errorf("%d cells, %d measured, %d carried", third.Cells, third.Measured, len(third.Carried))
+	}
 	n.images["a"] = "a-image"
 	n.night(exitOK)
 	n.weak["a"] = true
@@ -399,7 +402,7 @@ func TestTheNightsTextSaysHowOldTheRestIs(t *testing.T) {
 		t.Errorf("changes.txt is not what was printed: %v\n%s", err, text)
 	}
 	for _, want := range []string{
-		"6 cells, 1 measured, 5 taken over\n", "compared with " + first.Run + ":\n", "6 cells in common: 0 worse",
+		"1 of 6 cells measured, 5 taken over\n", "compared with " + first.Run + ":\n", "6 cells in common: 0 worse",
 		"a/tmpfs/unlink/IN_DELETE          decided by " + first.Run, " s ago\n", "all 6 cells met their expectations (exit 0)\n",
 	} {
 		if !strings.Contains(n.out.String(), want) {

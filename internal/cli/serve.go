@@ -25,7 +25,7 @@ func (a *app) serveCommand() *cobra.Command {
 
   /                          the calendar
   /runs/RUN/report.html      a night; also report.md, summary.md, junit.xml,
-                             results.json, rates.svg, night.json
+                             results.json, rates.svg, changes.txt, night.json
   /cells                     the cells of the last night
   /trend?cell=CELL           a cell over the nights
   /logs/SHA256               a console log

@@ -27,14 +27,29 @@ type Run struct {
 	Why      string         `json:"why"`
 	Path     string         `json:"path"` // of the results when they were imported
 	Results  string         `json:"sha256"`
+	Night    bool           `json:"night"` // kqual nightly made it, and has published it
 	Tags     []string       `json:"tags"`
 	Verdicts map[string]int `json:"verdicts"` // cells by verdict
 	// Unverified are the kernels that nothing vouches for, sorted.
 	Unverified []string `json:"unverified,omitempty"`
 }
 
+// Tally is "60 clean, 4 affected": the cells by verdict, in the order of these.
+func (r Run) Tally() string {
+	var parts []string
+	for _, k := range matrix.VerdictKinds() {
+		if n := r.Verdicts[string(k)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, k))
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
 const runColumns = `SELECT run, id, started, finished, state, tool_version, matrix_name, matrix_sha256,
-	coalesce(nights.exit, runs.exit), coalesce(nights.why, runs.why), path, sha256 FROM runs LEFT JOIN nights USING (run) `
+	coalesce(nights.exit, runs.exit), coalesce(nights.why, runs.why), path, sha256, nights.run IS NOT NULL FROM runs LEFT JOIN nights USING (run) `
 
 // NotFound says that the history has no such run, tag, cell or log.
 type NotFound struct{ What string }
@@ -87,7 +102,7 @@ func (db *DB) runs(ctx context.Context, tail string, args ...any) ([]Run, error)
 		r := Run{Tags: []string{}, Verdicts: map[string]int{}}
 		var key int64
 		var started, finished string
-		err := scan(&key, &r.ID, &started, &finished, &r.State, &r.Tool, &r.Matrix, &r.SHA256, &r.Exit, &r.Why, &r.Path, &r.Results)
+		err := scan(&key, &r.ID, &started, &finished, &r.State, &r.Tool, &r.Matrix, &r.SHA256, &r.Exit, &r.Why, &r.Path, &r.Results, &r.Night)
 		r.Started, r.Finished = parse(started), parse(finished)
 		out, keys = append(out, r), append(keys, key)
 		return err

@@ -73,11 +73,12 @@ type day struct {
 
 type night struct {
 	history.Run
-	Link   string // "" where the directory is gone
-	Class  string
-	Counts []int // by Kinds
-	Took   string
-	When   string
+	Link    string // "" where the directory is gone
+	Changes string // link to what changed, likewise
+	Class   string
+	Counts  []int // by Kinds
+	Took    string
+	When    string
 }
 
 // Said is what the night amounts to, and which kernels nothing vouches for.
@@ -122,8 +123,12 @@ func pageOf(state string, runs []history.Run) page {
 	byDay := map[string]night{}
 	for _, r := range runs {
 		n := night{Run: r, Class: exitClass(r.Exit), Took: matrix.AgeText(r.Finished.Sub(r.Started)), When: r.Started.Format("2006-01-02 15:04")}
-		if state == "" || hasReport(state, r.ID) {
-			n.Link = RunsDir + "/" + url.PathEscape(r.ID) + "/report.html"
+		dir := RunsDir + "/" + url.PathEscape(r.ID) + "/"
+		if state == "" || has(state, r.ID, "report.html") {
+			n.Link = dir + "report.html"
+		}
+		if state == "" && r.Night || state != "" && has(state, r.ID, ChangesName) {
+			n.Changes = dir + ChangesName
 		}
 		for _, k := range p.Kinds {
 			n.Counts = append(n.Counts, r.Verdicts[string(k)])
@@ -143,8 +148,9 @@ func pageOf(state string, runs []history.Run) page {
 	return p
 }
 
-func hasReport(state, id string) bool {
-	_, err := os.Stat(filepath.Join(Dir(state, id), "report.html"))
+// has says whether the directory of a night has a file.
+func has(state, id, file string) bool {
+	_, err := os.Stat(filepath.Join(Dir(state, id), file))
 	return err == nil && nightID.MatchString(id)
 }
 

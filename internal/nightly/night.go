@@ -17,7 +17,9 @@ type Night struct {
 	Baseline string       `json:"baseline"` // the run it was compared with; "" for the first
 	Exit     int          `json:"exit"`
 	Why      string       `json:"why"`
-	Gate     reports.Gate `json:"gate"` // what the matrix expects, whatever changed
+	Cells    int          `json:"cells"`
+	Measured int          `json:"measured"` // cells, tonight; others were taken over, or could not be
+	Gate     reports.Gate `json:"gate"`     // what the matrix expects, whatever changed
 	Diff     reports.Diff `json:"diff"`
 	Carried  []Carried    `json:"carried"`
 	// Unverified has a line per kernel that nothing vouches for.
@@ -47,7 +49,14 @@ func Baseline(ctx context.Context, db *history.DB, name, id string, r *reports.R
 // Judge compares a night that is in the history with its baseline. base may be
 // the zero Run: then nothing changed.
 func Judge(ctx context.Context, db *history.DB, id string, base history.Run, r *reports.Report) (Night, error) {
-	n := Night{Run: id, Baseline: base.ID, Gate: r.Gate, Carried: CarriedCells(r), Unverified: r.Unverified(), Exit: r.Gate.Exit, Why: r.Gate.Why}
+	n := Night{Run: id, Baseline: base.ID, Cells: len(r.Cells), Gate: r.Gate, Carried: CarriedCells(r), Unverified: r.Unverified(), Exit: r.Gate.Exit, Why: r.Gate.Why}
+	for _, k := range r.Kernels {
+		for _, c := range k.Cells {
+			if c.Outcome != nil && c.Evidence == nil {
+				n.Measured++
+			}
+		}
+	}
 	if base.ID == "" {
 		n.Diff.Differences = []matrix.Difference{}
 		return n, nil

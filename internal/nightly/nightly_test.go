@@ -170,7 +170,7 @@ func TestTheIndexHasACalendarOfTheNights(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i > 0 {
-			makeNight(t, state, id, "report.html")
+			makeNight(t, state, id, []string{"report.html", ChangesName}[:i]...)
 		}
 	}
 	if err := WriteIndex(ctx, db, state); err != nil {
@@ -187,11 +187,15 @@ func TestTheIndexHasACalendarOfTheNights(t *testing.T) {
 		`<tr><td class="" title=""></td><td class="" title=""></td><td class="" title=""></td><td class="" title=""></td><td class="" title=""></td><td class="" title=""></td><td class="unmet" title="2026-11-01-1: because"><a href="runs/2026-11-01-1/report.html">1</a></td></tr>`,
 		`<td class="none" title="2026-11-02-1: because"><a href="runs/2026-11-02-1/report.html">2</a></td>`,
 		`<td class="met" title="2026-10-30-1: because"><span>30</span></td>`, // its directory is gone
+		`<a href="runs/2026-11-02-1/changes.txt">what changed</a>`,
 		`<rect class="clean" x="16" y="0" width="7"`, "&lt;script&gt;alert(1)&lt;/script&gt;",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("lacks %s", want)
 		}
+	}
+	if strings.Contains(page, "runs/2026-11-01-1/changes.txt") {
+		t.Error("a link to a file that is not there")
 	}
 	if strings.Contains(page, "<script") || strings.Contains(page, "/cells") {
 		t.Error("the file has a script, or a link that only a server has")

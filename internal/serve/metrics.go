@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"kqual/internal/history"
-	"kqual/internal/nightly"
 	"kqual/matrix"
 )
 
@@ -76,16 +74,12 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 // changed counts what got worse in a night; none in a run that kqual nightly did
 // not make.
 func changed(r *http.Request, db *history.DB, id string) (fresh, lost int, err error) {
-	data, err := db.Changes(r.Context(), id)
+	n, err := nightOf(r, db, id)
 	var none *history.NotFound
 	if errors.As(err, &none) {
 		return 0, 0, nil
 	} else if err != nil {
 		return 0, 0, err
-	}
-	var n nightly.Night
-	if err := json.Unmarshal(data, &n); err != nil {
-		return 0, 0, fmt.Errorf("changes of %s: %w", id, err)
 	}
 	for _, d := range n.Diff.Differences {
 		switch {

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -70,8 +72,12 @@ var files = map[string][2]string{
 // there.
 func (s *Server) nightFile(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
-	if name == nightly.NightName {
+	switch name {
+	case nightly.NightName:
 		s.apiChanges(w, r)
+		return
+	case nightly.ChangesName:
+		s.changes(w, r)
 		return
 	}
 	s.with(w, r, func(db *history.DB) error {
@@ -97,14 +103,51 @@ func (s *Server) nightFile(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// changes is what changed in a night, in words.
+func (s *Server) changes(w http.ResponseWriter, r *http.Request) {
+	s.with(w, r, func(db *history.DB) error {
+		found, err := run(r, db)
+		if err != nil {
+			return err
+		}
+		n, err := nightOf(r, db, found.ID)
+		if err != nil {
+			return err
+		}
+		text, err := n.Text(reports.Options{})
+		if err != nil {
+			return err
+		}
+		sendText(w, text)
+		return nil
+	})
+}
+
+func sendText(w http.ResponseWriter, data []byte) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(data)
+}
+
+// nightOf is what a night amounts to; NotFound for a run that kqual nightly did
+// not make.
+func nightOf(r *http.Request, db *history.DB, id string) (n nightly.Night, err error) {
+	data, err := db.Changes(r.Context(), id)
+	if err != nil {
+		return n, err
+	}
+	if err := json.Unmarshal(data, &n); err != nil {
+		return n, fmt.Errorf("changes of %s: %w", id, err)
+	}
+	return n, nil
+}
+
 func (s *Server) log(w http.ResponseWriter, r *http.Request) {
 	s.with(w, r, func(db *history.DB) error {
 		data, err := db.Log(r.Context(), strings.ToLower(r.PathValue("sha256")))
 		if err != nil {
 			return err
 		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write(data)
+		sendText(w, data)
 		return nil
 	})
 }

@@ -75,7 +75,7 @@ func newSite(t *testing.T) *site {
 		if _, _, err := db.Import(ctx, r, history.Source{ID: id, Logs: logs}); err != nil {
 			t.Fatal(err)
 		}
-		n := nightly.Night{Run: id}
+		n := nightly.Night{Run: id, Why: "why <b>not</b>"}
 		if id == "2026-11-25-1" {
 			n.Baseline, n.Exit = "2026-11-24-1", matrix.ExitUnmet
 			n.Diff.Differences = []matrix.Difference{
@@ -162,7 +162,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		}
 	}
 	follow("/")
-	trends, logs, reports := 0, 0, 0
+	trends, logs, nights := 0, 0, 0
 	for path := range seen {
 		switch {
 		case strings.HasPrefix(path, "/trend?"):
@@ -170,11 +170,11 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		case strings.HasPrefix(path, "/logs/"):
 			logs++
 		case strings.HasPrefix(path, "/runs/"):
-			reports++
+			nights++
 		}
 	}
-	if trends != len(s.last.Cells) || logs != 1 || reports != 2 {
-		t.Errorf("%d trends, %d logs, %d reports: %v", trends, logs, reports, seen)
+	if trends != len(s.last.Cells) || logs != 1 || nights != 4 { // a report each, and what changed
+		t.Errorf("%d trends, %d logs, %d files of nights: %v", trends, logs, nights, seen)
 	}
 }
 
@@ -197,6 +197,34 @@ func TestPagesAreSafeAndComplete(t *testing.T) {
 		if body, _ := s.get("/runs/2026-11-24-1/"+file, http.StatusOK); body == "" {
 			t.Errorf("%s is empty", file)
 		}
+	}
+}
+
+// What changed is there of every night, and of no other run.
+func TestWhatChangedIsServedInWords(t *testing.T) {
+	s := newSite(t)
+	body, header := s.get("/runs/2026-11-25-1/changes.txt", http.StatusOK)
+	for _, want := range []string{"compared with 2026-11-24-1:\n", "Worse\n- a:\n- b:\n", "why <b>not</b> (exit 1)\n"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("lacks %q:\n%s", want, body)
+		}
+	}
+	if header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("it is served as %s", header.Get("Content-Type"))
+	}
+	db, err := history.Open(context.Background(), s.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.Import(context.Background(), s.last, history.Source{ID: "by-hand"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.get("/runs/by-hand/changes.txt", http.StatusNotFound)
+	if page, _ := s.get("/", http.StatusOK); strings.Count(page, ">what changed<") != 2 || !strings.Contains(page, `href="runs/by-hand/report.html"`) {
+		t.Errorf("the links of the index:\n%s", page)
 	}
 }
 

@@ -43,6 +43,12 @@ const checks = {
     assert.match(p.url(), /\/runs\/2026-11-25-1\/report\.html$/);
     assert.deepEqual(p.problems, []);
   },
+  async "a night leads to what changed, which is only text"() {
+    const p = await open("/");
+    await p.click(".nights tr:has(td.unmet) >> text=what changed");
+    assert.match(await p.textContent("body"), /compared with 2026-11-24-1:[\s\S]*why <b>not<\/b> \(exit 1\)/);
+    assert.deepEqual(p.problems, []);
+  },
   async "a cell leads to its nights and their console, which is only text"() {
     const p = await open("/");
     await p.click("text=Every cell of the last night");
