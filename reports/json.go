@@ -46,11 +46,7 @@ func encodeTo(w io.Writer, r *Report) error {
 
 // Save writes the report to path; a crash leaves the old file or the new one.
 func Save(path string, r *Report) error {
-	data, err := Encode(r)
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(path, data)
+	return atomicfile.WriteTo(path, func(w io.Writer) error { return encodeTo(w, r) })
 }
 
 // Load reads a saved report and judges its raw part again. Another schema

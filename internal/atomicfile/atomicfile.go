@@ -2,16 +2,28 @@
 package atomicfile
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// Write puts data at path by way of a temporary file in the same directory, a
-// sync and a rename: a crash at any moment leaves the old file or the new one.
-func Write(path string, data []byte) (err error) {
+// Write puts data at path as WriteTo does.
+func Write(path string, data []byte) error {
+	return WriteTo(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteTo puts what fill writes at path by way of a temporary file in the same
+// directory, a sync and a rename: a crash at any moment leaves the old file or
+// the new one, and so does an error of fill.
+func WriteTo(path string, fill func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), temporary(filepath.Base(path)))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -25,7 +37,8 @@ func Write(path string, data []byte) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	if _, err := f.Write(data); err != nil {
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := cmp.Or(fill(w), w.Flush()); err != nil {
 		f.Close()
 		return err
 	}

@@ -1,9 +1,12 @@
 package atomicfile
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +32,27 @@ func TestAWriteReplacesTheFileAndLeavesNothingElse(t *testing.T) {
 		if got, err := os.ReadFile(path); err != nil || string(got) != text {
 			t.Errorf("read %q, %v", got, err)
 		}
+	}
+	if got := list(t, filepath.Dir(path)); !slices.Equal(got, []string{"a.json"}) {
+		t.Errorf("left %q", got)
+	}
+}
+
+func TestWhatCannotBeMadeLeavesTheOldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.json")
+	if err := Write(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	failed := errors.New("no such thing")
+	err := WriteTo(path, func(w io.Writer) error {
+		_, _ = io.WriteString(w, strings.Repeat("half of it ", 1<<14))
+		return failed
+	})
+	if !errors.Is(err, failed) {
+		t.Errorf("error %v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "old" {
+		t.Errorf("read %q, %v", got, err)
 	}
 	if got := list(t, filepath.Dir(path)); !slices.Equal(got, []string{"a.json"}) {
 		t.Errorf("left %q", got)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -65,11 +64,9 @@ func (o output) write(stdout io.Writer, r *reports.Report) error {
 		opts.Tail, opts.Wide = o.tail, o.wide // and no links: nobody knows where it goes
 		return o.format.Render(stdout, r, opts)
 	}
-	var b bytes.Buffer
-	if err := o.format.Render(&b, r, reports.Options{Width: reports.DefaultWidth, Wide: o.wide, Tail: o.tail, Link: o.link}); err != nil {
-		return err
-	}
-	return atomicfile.Write(o.path, b.Bytes())
+	return atomicfile.WriteTo(o.path, func(w io.Writer) error {
+		return o.format.Render(w, r, reports.Options{Width: reports.DefaultWidth, Wide: o.wide, Tail: o.tail, Link: o.link})
+	})
 }
 
 // What a report shows of a console's end.
