@@ -85,6 +85,7 @@ func (b *boot) run(ctx context.Context) bootResult {
 		return res
 	}
 	begin := time.Now()
+	b.turn.onRace(v.confine)
 	failure := b.follow(ctx, v, &res, begin)
 	if failure == nil {
 		b.awaitEnd(v)
@@ -150,7 +151,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 	}
 	return startVM(ctx, vmConfig{
 		accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
-		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.cpus(b.cpus),
+		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.bootCPUs(b.cpus),
 	})
 }
 
