@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,16 +36,17 @@ func TestThreadsOfVirtualCPUsGetOneCPUEach(t *testing.T) {
 	cpus := all[:2]
 	release := make(chan struct{})
 	tids := make(chan [2]int)
+	var gone sync.WaitGroup
 	for n := range 2 {
-		go func() {
-			runtime.LockOSThread() // never unlocked: the thread goes with its name and place
-			name := [16]byte{}
-			copy(name[:], "CPU "+string(rune('0'+n))+"/TCG")
-			_ = os.WriteFile("/proc/thread-self/comm", name[:9], 0)
+		gone.Go(func() {
+			runtime.LockOSThread() // never unlocked: the thread goes with its place
+			_ = os.WriteFile("/proc/thread-self/comm", fmt.Appendf(nil, "CPU %d/TCG", n), 0)
 			tids <- [2]int{n, unix.Gettid()}
 			<-release
-		}()
+			_ = os.WriteFile("/proc/thread-self/comm", []byte("through"), 0) // the first thread stays
+		})
 	}
+	defer gone.Wait()
 	defer close(release)
 	tid := map[int]int{}
 	for range 2 {
