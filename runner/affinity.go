@@ -21,7 +21,8 @@ import (
 
 const (
 	// raceNice is the nice value of QEMU, and of its session's autogroup
-	// (sched(7)), where this process may set them.
+	// (sched(7)), where this process may set them: of boots, too, which go where no
+	// race is.
 	raceNice = -10
 	// settleTime is how long to look for the threads of the virtual CPUs: they are
 	// there when the guest has said anything.
@@ -57,22 +58,35 @@ func bindThread(tid int, cpus []int) {
 	_ = unix.SchedSetaffinity(tid, &set)
 }
 
-// settle makes a QEMU ready to race: its virtual CPUs go to the
-// host CPUs given, one each, its other threads to any of them, and all go before
-// other processes. It returns when that is done, QEMU
-// has ended or settleTime is up.
-func settle(ctx context.Context, v *vm, vcpus int, cpus []int) {
-	deadline := time.Now().Add(settleTime)
-	for time.Now().Before(deadline) && ctx.Err() == nil && !v.hasEnded() {
+// raise finds QEMU's process and puts its autogroup first in line, where this
+// process may.
+func (v *vm) raise(ctx context.Context) {
+	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(settlePoll) {
 		if pid, ok := findQEMU(v.name); ok {
+			v.pid.Store(int64(pid))
 			if os.Geteuid() == 0 {
 				_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(raceNice)), 0)
 			}
-			if settleThreads(pid, vcpus, cpus) {
-				return
-			}
+			return
 		}
-		time.Sleep(settlePoll)
+	}
+}
+
+// settle puts the virtual CPUs on the host CPUs given, one each, and QEMU's other
+// threads on any of them. It returns when that is done, QEMU has ended or
+// settleTime is up.
+func (v *vm) settle(ctx context.Context, vcpus int, cpus []int) {
+	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && ctx.Err() == nil && !v.hasEnded(); time.Sleep(settlePoll) {
+		if pid := v.pid.Load(); pid > 0 && settleThreads(int(pid), vcpus, cpus) {
+			return
+		}
+	}
+}
+
+// confine keeps all of QEMU's threads on these host CPUs.
+func (v *vm) confine(cpus []int) {
+	if pid := v.pid.Load(); pid > 0 {
+		settleThreads(int(pid), 0, cpus)
 	}
 }
 
@@ -93,7 +107,7 @@ func findQEMU(name string) (int, bool) {
 
 // settleThreads does so for the threads of a QEMU, which names those of its
 // virtual CPUs "CPU 0/TCG" and so on (-name debug-threads=on), and says whether
-// it met all of them.
+// it met vcpus of them.
 func settleThreads(pid, vcpus int, cpus []int) bool {
 	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/comm", pid))
 	met := 0
@@ -106,18 +120,15 @@ func settleThreads(pid, vcpus int, cpus []int) bool {
 		if err != nil {
 			continue
 		}
-		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, raceNice) // root may
+		on := cpus
 		var n int
-		if _, err := fmt.Sscanf(string(comm), "CPU %d/", &n); err != nil || n >= vcpus {
-			bindThread(tid, cpus)
-			continue
+		if _, err := fmt.Sscanf(string(comm), "CPU %d/", &n); err == nil && n < vcpus {
+			met++
+			if len(cpus) >= vcpus {
+				on = cpus[n : n+1]
+			}
 		}
-		met++
-		if len(cpus) >= vcpus {
-			bindThread(tid, cpus[n:n+1])
-		} else {
-			bindThread(tid, cpus)
-		}
+		bindThread(tid, on)
 	}
 	return met == vcpus
 }

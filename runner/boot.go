@@ -86,6 +86,7 @@ func (b *boot) run(ctx context.Context) bootResult {
 		return res
 	}
 	begin := time.Now()
+	b.turn.onRace(v.confine)
 	failure := b.follow(ctx, v, &res, begin)
 	if failure == nil {
 		b.awaitEnd(v)
@@ -154,7 +155,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 	}
 	return startVM(ctx, vmConfig{
 		arch: a, accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
-		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.cpus(b.cpus),
+		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.bootCPUs(b.cpus),
 	})
 }
 

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -9,11 +10,17 @@ import (
 type turns struct {
 	mu   sync.Mutex
 	s    *schedule
-	host []int // CPUs that this process may use
+	host []int // CPUs that the budget has
+
+	confine map[*machine]func(cpus []int) // keeps a machine that does not race out of the way
 }
 
 func newTurns(b Budget) *turns {
-	return &turns{s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: hostCPUs()}
+	host := hostCPUs()
+	return &turns{
+		s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: host[:min(b.CPUs, len(host))],
+		confine: map[*machine]func([]int){},
+	}
 }
 
 // boot waits until m may boot.
@@ -35,7 +42,46 @@ func (t *turns) booted(m *machine) <-chan struct{} { return t.wait(m, (*schedule
 func (t *turns) raced(m *machine) { t.change(m, (*schedule).raced) }
 
 // ended says that m is no more.
-func (t *turns) ended(m *machine) { t.change(m, (*schedule).ended) }
+func (t *turns) ended(m *machine) {
+	t.mu.Lock()
+	delete(t.confine, m)
+	t.mu.Unlock()
+	t.change(m, (*schedule).ended)
+}
+
+// bootCPUs are the host CPUs without a race: a kernel boots faster on several,
+// and nobody minds.
+func (t *turns) bootCPUs() []int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.quiet()
+}
+
+// quiet is bootCPUs; t.mu is held.
+func (t *turns) quiet() []int {
+	racing := map[int]bool{}
+	for _, m := range t.s.list {
+		for _, i := range m.cpus {
+			if m.phase == phaseRace && len(t.host) > 0 {
+				racing[t.host[i%len(t.host)]] = true
+			}
+		}
+	}
+	var out []int
+	for _, cpu := range t.host {
+		if !racing[cpu] {
+			out = append(out, cpu)
+		}
+	}
+	return out
+}
+
+// onRace has confine called when races leave m other CPUs than before.
+func (t *turns) onRace(m *machine, confine func(cpus []int)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.confine[m] = confine
+}
 
 // cpus are the host CPUs that m has. Where the budget has more than the host,
 // machines share them.
@@ -71,7 +117,16 @@ func (t *turns) change(m *machine, step func(*schedule, *machine)) {
 
 // grant tells those whose turn it is; t.mu is held.
 func (t *turns) grant() {
-	for _, m := range t.s.grants() {
+	granted := t.s.grants()
+	if slices.ContainsFunc(granted, func(m *machine) bool { return m.phase == phaseRace }) {
+		// Before the race begins, or this would undo what it does with its threads.
+		for m, confine := range t.confine {
+			if m.phase != phaseRace || m.waiting {
+				confine(t.quiet())
+			}
+		}
+	}
+	for _, m := range granted {
 		close(m.granted)
 	}
 }
@@ -106,4 +161,19 @@ func (t *turnOf) cpus(all []int) []int {
 		return all
 	}
 	return t.turns.cpus(t.m)
+}
+
+// bootCPUs is turns.bootCPUs, or all.
+func (t *turnOf) bootCPUs(all []int) []int {
+	if t == nil {
+		return all
+	}
+	return t.turns.bootCPUs()
+}
+
+// onRace is turns.onRace.
+func (t *turnOf) onRace(confine func(cpus []int)) {
+	if t != nil {
+		t.turns.onRace(t.m, confine)
+	}
 }

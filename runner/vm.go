@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hugelgupf/vmtest/qemu"
 	"golang.org/x/sys/unix"
@@ -42,7 +43,8 @@ type vm struct {
 	// records is what the guest writes to its channel; it ends when QEMU does.
 	records *os.File
 	cmdline string
-	name    string // -name of QEMU
+	name    string       // -name of QEMU
+	pid     atomic.Int64 // of QEMU, as soon as it is known
 	kill    context.CancelFunc
 	ended   chan struct{}
 	err     error        // of QEMU; valid after ended is closed
@@ -84,6 +86,7 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 		}
 		v.cmdline = machine.CmdlineQuoted()
 		started <- nil
+		v.raise(ctx)
 		v.err = machine.Wait()
 	}()
 	if err := <-started; err != nil {
@@ -104,7 +107,7 @@ func (v *vm) stop() {
 // race gives QEMU the CPUs to race on and lets the guest, which waits for that,
 // go on. A guest that is gone shows at its records.
 func (v *vm) race(ctx context.Context, vcpus int, cpus []int) {
-	settle(ctx, v, vcpus, cpus)
+	v.settle(ctx, vcpus, cpus)
 	_, _ = v.records.WriteString(wire.Go)
 }
 
@@ -151,11 +154,15 @@ func (v *vm) options(cfg vmConfig, name string, records *os.File, files *handOve
 const memoryDir = "/dev/shm"
 
 // wrapper starts QEMU in a session of its own (a Ctrl-C is for kqual alone),
-// with a parent-death signal and, for root, without root's privileges.
+// with a parent-death signal and, for root, first in line and without root's
+// privileges.
 func wrapper(accel string) string {
 	w := "setsid setpriv " + dropOptions(accel) + "--pdeathsig KILL -- "
 	if err := unix.Access(memoryDir, unix.W_OK); err == nil {
 		w = "env TMPDIR=" + memoryDir + " " + w
+	}
+	if os.Geteuid() == 0 {
+		w = fmt.Sprintf("nice -n %d %s", raceNice, w)
 	}
 	return w
 }
