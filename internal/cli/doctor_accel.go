@@ -86,7 +86,8 @@ func (d *doctor) acceleratorsFor(ctx context.Context, arch string, before []find
 }
 
 // prober gets a kernel to probe with: the first of the matrix for the
-// architecture that can be had, downloads before builds. release removes its temporary files.
+// architecture that can be had, downloads before builds. release removes its
+// temporary files.
 func (d *doctor) prober(ctx context.Context, arch string) (p runner.Prober, release func(), err error) {
 	if d.spec == nil {
 		return p, nil, errors.New("there is no matrix to take a kernel from")
