@@ -211,9 +211,8 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 	err := f.err
 	if err == nil {
 		kr.Provenance = f.image.Provenance
-		if err = r.adopt(ctx, f, kr); err == nil {
-			err = r.measure(ctx, f, slot, kr)
-		}
+		r.adopt(ctx, f, kr)
+		err = r.measure(ctx, f, slot, kr)
 	}
 	if err != nil {
 		var why *matrix.Failure
@@ -230,20 +229,19 @@ func (r *run) kernel(ctx context.Context, f fetched, slot int) {
 }
 
 // adopt takes over what was measured of the kernel with the accelerator that it
-// gets now. Where nothing was, no accelerator is tried.
-func (r *run) adopt(ctx context.Context, f fetched, kr *matrix.KernelRun) error {
+// gets now. Where nothing was, no accelerator is tried; where none can be told,
+// what is known stays, and what is still to be measured fails.
+func (r *run) adopt(ctx context.Context, f fetched, kr *matrix.KernelRun) {
 	earlier := slices.DeleteFunc(slices.Clone(r.cfg.Earlier), func(old matrix.KernelRun) bool { return !sameKernel(old, *kr) })
 	if len(earlier) == 0 {
-		return nil
+		return
 	}
-	accel, err := r.chooseAccel(ctx, r.wantedAccel(kr), f.image, r.tmp)
-	if err != nil {
-		return err
+	if accel, err := r.chooseAccel(ctx, r.wantedAccel(kr), f.image, r.tmp); err == nil {
+		earlier = slices.DeleteFunc(earlier, func(old matrix.KernelRun) bool {
+			return slices.ContainsFunc(old.Boots, func(b matrix.Boot) bool { return b.Accel != accel })
+		})
 	}
-	Adopt(kr, slices.DeleteFunc(earlier, func(old matrix.KernelRun) bool {
-		return slices.ContainsFunc(old.Boots, func(b matrix.Boot) bool { return b.Accel != accel })
-	}))
-	return nil
+	Adopt(kr, earlier)
 }
 
 func (r *run) wantedAccel(kr *matrix.KernelRun) string { return cmp.Or(r.cfg.Accel, kr.Machine.Accel) }
