@@ -194,9 +194,8 @@ func (r *run) kernel(ctx context.Context, f fetched, order int) {
 	err := f.err
 	if err == nil {
 		kr.Provenance, r.images[f.i] = f.image.Provenance, f.image
-		if err = r.adopt(ctx, f, kr); err == nil {
-			err = r.measure(ctx, f, order, kr)
-		}
+		r.adopt(ctx, f, kr)
+		err = r.measure(ctx, f, order, kr)
 	}
 	if err != nil {
 		why := failureOf(err)
@@ -220,20 +219,19 @@ func failureOf(err error) *matrix.Failure {
 }
 
 // adopt takes over what was measured of the kernel with the accelerator that it
-// gets now. Where nothing was, no accelerator is tried.
-func (r *run) adopt(ctx context.Context, f fetched, kr *matrix.KernelRun) error {
+// gets now. Where nothing was, no accelerator is tried; where none can be told,
+// what is known stays, and what is still to be measured fails.
+func (r *run) adopt(ctx context.Context, f fetched, kr *matrix.KernelRun) {
 	earlier := slices.DeleteFunc(slices.Clone(r.cfg.Earlier), func(old matrix.KernelRun) bool { return !sameKernel(old, *kr) })
 	if len(earlier) == 0 {
-		return nil
+		return
 	}
-	accel, err := r.chooseAccel(ctx, kr.Machine, f.image, r.tmp)
-	if err != nil {
-		return err
+	if accel, err := r.chooseAccel(ctx, kr.Machine, f.image, r.tmp); err == nil {
+		earlier = slices.DeleteFunc(earlier, func(old matrix.KernelRun) bool {
+			return slices.ContainsFunc(old.Boots, func(b matrix.Boot) bool { return b.Accel != accel })
+		})
 	}
-	Adopt(kr, slices.DeleteFunc(earlier, func(old matrix.KernelRun) bool {
-		return slices.ContainsFunc(old.Boots, func(b matrix.Boot) bool { return b.Accel != accel })
-	}))
-	return nil
+	Adopt(kr, earlier)
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
