@@ -17,8 +17,8 @@ BROWSER_PACKAGES := chromium=chromium node=nodejs npm=npm cmark-gfm=cmark-gfm xm
 # What tests of the kernel sources call beside that.
 TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
 
-# What the large runs call beside that: other compilers.
-FULL_PACKAGES := gcc-11=gcc-11 clang=clang
+# What matrices/toolchains.yaml compiles with.
+COMPILER_PACKAGES := gcc-11=gcc-11 clang=clang
 
 .PHONY: qualify build deps go test test-unit test-vm test-browser demo lint vuln fuzz bench proposals full readme clean
 
@@ -96,7 +96,7 @@ proposals: deps build
 # part's result appears under docs/full as soon as it is through.
 FULL := Repetitions EveryScenario AKilledRun FromGit filesystems bases toolchains proposals
 full: deps build
-	@scripts/deps $(TEST_PACKAGES) $(FULL_PACKAGES)
+	@scripts/deps $(TEST_PACKAGES) $(if $(filter toolchains,$(FULL)),$(COMPILER_PACKAGES))
 	@mkdir -p docs/full
 	@for part in $(FULL); do \
 		echo "== $$part"; \
