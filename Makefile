@@ -21,8 +21,8 @@ ARCH_PACKAGES := qemu-system-arm
 # What tests of the kernel sources call beside that.
 TEST_PACKAGES := rpmbuild=rpm ccache=ccache git=git
 
-# What the large runs call beside that: other compilers.
-FULL_PACKAGES := gcc-11=gcc-11 clang=clang
+# What matrices/toolchains.yaml compiles with.
+COMPILER_PACKAGES := gcc-11=gcc-11 clang=clang
 
 .PHONY: qualify build guests deps go test test-unit test-vm test-faults soak test-browser demo lint vuln fuzz bench proposals full readme clean
 
@@ -114,7 +114,7 @@ proposals: deps build
 FULL := Repetitions EveryScenario AKilledRun AKilledNightly FromGit filesystems bases toolchains proposals \
         FaultsOfTheKernel FaultsOfStalls FaultsOfTheGuest FaultsOfTheChannel FaultsOfQEMU FaultsOfTheEmulation FaultsOfTheBoot FaultsOfTheDisk
 full: deps build
-	@scripts/deps $(TEST_PACKAGES) $(FULL_PACKAGES)
+	@scripts/deps $(TEST_PACKAGES) $(if $(filter toolchains,$(FULL)),$(COMPILER_PACKAGES))
 	@mkdir -p docs/full
 	@for part in $(FULL); do \
 		echo "== $$part"; \
