@@ -70,12 +70,14 @@ type bootResult struct {
 	emulator bool
 }
 
-// run boots and reads records until the guest is done, or something ends it.
+// run boots and reads records until the guest is done, or something ends it. The
+// machine's turn has come, and is over then.
 func (b *boot) run(ctx context.Context) bootResult {
 	if b.log == "" {
 		b.log = filepath.Join(b.dir, "console.log")
 	}
 	res := bootResult{boot: matrix.Boot{Accel: b.accel, ConsoleLog: b.log}}
+	defer b.turn.ended()
 	v, err := b.start(ctx, &res)
 	if err != nil {
 		var f *matrix.Failure

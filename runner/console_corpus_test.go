@@ -68,7 +68,7 @@ func TestTheCorpusOfConsolesIsToldAsTheFaultsThatMadeIt(t *testing.T) {
 			kind, _, _ := strings.Cut(strings.TrimPrefix(f.fails, "^"), ": ")
 			switch {
 			case f.emulator:
-				if b := (&boot{accel: AccelTCG, machine: matrix.Machine{VCPUs: 2}}); !b.staleBreakpoint(splats) {
+				if b := (&boot{accel: AccelTCG, machine: matrix.Machine{VCPUs: 2}, log: path}); b.emulatorFault(splats) == "" {
 					t.Errorf("found %v, where QEMU's emulation is to blame", splats)
 				}
 			case f.marks != "":

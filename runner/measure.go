@@ -39,38 +39,30 @@ func (r *run) measure(ctx context.Context, f fetched, order int, kr *matrix.Kern
 		return &matrix.Failure{Side: matrix.SideHost, Reason: oneLine(err)}
 	}
 	defer os.RemoveAll(dir)
-	turn := &machine{order: order, vcpus: kr.Machine.VCPUs, memory: kr.Machine.Memory + qemuMemory}
-	if err := r.turns.boot(ctx, turn); err != nil {
-		return err
-	}
-	defer func() { r.turns.ended(turn) }()
 	accel, err := r.chooseAccel(ctx, kr.Machine, f.image, dir)
 	if err != nil {
 		return err
 	}
 	idle, emulated := 0, 0
-	for again := false; ; again = true {
+	for {
 		p := planBoot(kr)
 		if len(p.cells) == 0 {
 			return nil
 		}
-		if again { // a kernel that has begun goes on before others begin
-			if err := r.turns.boot(ctx, turn); err != nil {
-				return err
-			}
-		}
 		b := &boot{
 			image: f.image, guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir, disks: r.disks,
-			turn: &turnOf{r.turns, turn},
+			turn: r.turnOf(order, kr.Machine),
 			log:  filepath.Join(r.cfg.LogDir, logName(kr.Kernel, len(kr.Boots))),
 			plan: wire.Plan{
 				Kernel: kr.Kernel, Sampling: r.cfg.Sampling, Cells: p.cells,
 				Filesystems: filesystemsOf(p.cells), Seed: rand.Uint64(),
 			},
 		}
+		if err := b.turn.boot(ctx); err != nil {
+			return err
+		}
 		b.onRecord = func(rec wire.Record) { r.record(kr, p, rec) }
 		res := b.run(ctx)
-		r.turns.ended(turn)
 		kr.Boots = append(kr.Boots, res.boot)
 		if p.finished > 0 {
 			idle, emulated = 0, 0

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"kqual/matrix"
 )
 
 // turns is a schedule that goroutines wait for, on real CPUs.
@@ -136,6 +138,21 @@ func (t *turns) grant() {
 type turnOf struct {
 	turns *turns
 	m     *machine
+}
+
+// turnOf is that of one boot. A kernel that has begun goes on before others begin.
+func (r *run) turnOf(order int, m matrix.Machine) *turnOf {
+	return &turnOf{r.turns, &machine{order: order, vcpus: m.VCPUs, memory: m.Memory + qemuMemory}}
+}
+
+// boot is turns.boot.
+func (t *turnOf) boot(ctx context.Context) error { return t.turns.boot(ctx, t.m) }
+
+// ended is turns.ended.
+func (t *turnOf) ended() {
+	if t != nil {
+		t.turns.ended(t.m)
+	}
 }
 
 // booted is turns.booted.

@@ -86,8 +86,12 @@ func startVM(ctx context.Context, cfg vmConfig) (*vm, error) {
 		}
 		v.cmdline = machine.CmdlineQuoted()
 		started <- nil
-		v.raise(ctx)
+		settling, settled := context.WithCancel(ctx)
+		var settler sync.WaitGroup
+		settler.Go(func() { v.raise(settling) })
 		v.err = machine.Wait()
+		settled()
+		settler.Wait()
 	}()
 	if err := <-started; err != nil {
 		cancel()
