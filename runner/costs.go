@@ -90,7 +90,7 @@ func (r *run) costBoot(ctx context.Context, i, round int, plan *matrix.CostPlan)
 	for range costTries {
 		b := &boot{
 			image: r.images[i], guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir,
-			cpus: hostCPUs(),
+			turn: r.turnOf(i, kr.Machine),
 			log:  filepath.Join(r.cfg.LogDir, logName(kr.Kernel+".costs", round)),
 			plan: wire.Plan{Kernel: kr.Kernel, Cost: &wire.CostPlan{Groups: plan.Groups}},
 		}
@@ -102,6 +102,9 @@ func (r *run) costBoot(ctx context.Context, i, round int, plan *matrix.CostPlan)
 			case rec.Note != "":
 				r.emit(Event{Kernel: kr.Kernel, Text: rec.Note})
 			}
+		}
+		if err := b.turn.boot(ctx); err != nil {
+			return got, err
 		}
 		res := b.run(ctx)
 		got.Accel, got.QEMU, got.Total, got.Error = res.boot.Accel, res.boot.QEMU, res.boot.Total, res.failure

@@ -82,7 +82,7 @@ func TestAGuestMayWaitForItsTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	turns := newTurns(Budget{CPUs: 2, Memory: 99})
+	turns := newTurns(Budget{CPUs: 2, Memory: 99}, "")
 	racing, waiting := &machine{order: 0, vcpus: 2}, &machine{order: 1, vcpus: 2}
 	for _, m := range []*machine{racing, waiting} {
 		if err := turns.boot(t.Context(), m); err != nil {
@@ -99,7 +99,7 @@ func TestAGuestMayWaitForItsTurn(t *testing.T) {
 		turns.raced(racing)
 		turns.ended(racing)
 	}()
-	b := &boot{image: &kernels.Image{}, accel: AccelKVM, turn: &turnOf{turns, waiting}}
+	b := &boot{image: &kernels.Image{}, accel: AccelKVM, turn: &turnOf{turns, waiting, newCPUClaim()}}
 	res := bootResult{}
 	begin := time.Now()
 	if err := b.follow(t.Context(), &vm{records: r, name: "none", ended: ended}, &res, begin); !errors.Is(err, wire.ErrIncomplete) {

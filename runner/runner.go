@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,14 @@ type Config struct {
 	Earlier []matrix.KernelRun
 	// OnEvent is told how the run goes on; calls do not overlap.
 	OnEvent func(Event)
+}
+
+// locks is the directory where runs with the same cache find each other.
+func (cfg Config) locks() string {
+	if cfg.CacheDir == "" {
+		return ""
+	}
+	return filepath.Join(cfg.CacheDir, "locks")
 }
 
 // Event is a step of a run. Exactly one of the pointers is set, or Text.
@@ -76,7 +85,7 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	}
 	cfg.Budget = cfg.Budget.Resolve()
 	r := &run{
-		cfg: cfg, tmp: tmp, disks: disks, turns: newTurns(cfg.Budget),
+		cfg: cfg, tmp: tmp, disks: disks, turns: newTurns(cfg.Budget, cfg.locks()),
 		runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels)), images: make([]*kernels.Image, len(cfg.Plan.Kernels)),
 	}
 	for i, k := range cfg.Plan.Kernels {

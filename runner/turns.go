@@ -13,14 +13,22 @@ type turns struct {
 	mu   sync.Mutex
 	s    *schedule
 	host []int // CPUs that the budget has
+	// locks keep the races of other processes off these CPUs; where the budget has
+	// more CPUs than the host, races share them anyway.
+	locks cpuLocks
 
 	confine map[*machine]func(cpus []int) // keeps a machine that does not race out of the way
 }
 
-func newTurns(b Budget) *turns {
+// newTurns makes turns for a budget; lockDir is where processes find each
+// other's races, empty for nowhere.
+func newTurns(b Budget, lockDir string) *turns {
 	host := hostCPUs()
+	if b.CPUs > len(host) {
+		lockDir = ""
+	}
 	return &turns{
-		s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: host[:min(b.CPUs, len(host))],
+		s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: host[:min(b.CPUs, len(host))], locks: newCPULocks(lockDir),
 		confine: map[*machine]func([]int){},
 	}
 }
@@ -138,11 +146,12 @@ func (t *turns) grant() {
 type turnOf struct {
 	turns *turns
 	m     *machine
+	claim *cpuClaim
 }
 
 // turnOf is that of one boot. A kernel that has begun goes on before others begin.
 func (r *run) turnOf(order int, m matrix.Machine) *turnOf {
-	return &turnOf{r.turns, &machine{order: order, vcpus: m.VCPUs, memory: m.Memory + qemuMemory}}
+	return &turnOf{r.turns, &machine{order: order, vcpus: m.VCPUs, memory: m.Memory + qemuMemory}, newCPUClaim()}
 }
 
 // boot is turns.boot.
@@ -151,23 +160,34 @@ func (t *turnOf) boot(ctx context.Context) error { return t.turns.boot(ctx, t.m)
 // ended is turns.ended.
 func (t *turnOf) ended() {
 	if t != nil {
+		t.claim.giveUp()
 		t.turns.ended(t.m)
 	}
 }
 
-// booted is turns.booted.
+// booted is turns.booted, and after it the wait for other processes.
 func (t *turnOf) booted() <-chan struct{} {
+	now := make(chan struct{})
 	if t == nil {
-		now := make(chan struct{})
 		close(now)
 		return now
 	}
-	return t.turns.booted(t.m)
+	granted := t.turns.booted(t.m)
+	go func() {
+		select {
+		case <-granted:
+			t.turns.locks.take(t.claim, t.turns.cpus(t.m))
+			close(now)
+		case <-t.claim.done:
+		}
+	}()
+	return now
 }
 
 // raced is turns.raced.
 func (t *turnOf) raced() {
 	if t != nil {
+		t.claim.giveUp()
 		t.turns.raced(t.m)
 	}
 }

@@ -1,0 +1,77 @@
+package runner
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// raceOf boots a machine of so many virtual CPUs and wants it to race.
+func raceOf(t *testing.T, turns *turns, vcpus int) (*turnOf, <-chan struct{}) {
+	t.Helper()
+	m := &turnOf{turns, &machine{vcpus: vcpus, memory: 1}, newCPUClaim()}
+	if err := m.boot(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return m, m.booted()
+}
+
+func mustGoOn(t *testing.T, what string, granted <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-granted:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%s does not go on", what)
+	}
+}
+
+func mustWait(t *testing.T, what string, granted <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-granted:
+		t.Fatalf("%s goes on", what)
+	case <-time.After(10 * cpuPoll):
+	}
+}
+
+// Runs that know nothing of each other but the directory race one after the
+// other.
+func TestRacesOfOtherProcessesAreWaitedFor(t *testing.T) {
+	all := len(hostCPUs())
+	dir := t.TempDir()
+	one, two := newTurns(Budget{CPUs: all, Memory: 9}, dir), newTurns(Budget{CPUs: all, Memory: 9}, dir)
+	first, granted := raceOf(t, one, all)
+	mustGoOn(t, "the first race", granted)
+	second, next := raceOf(t, two, all)
+	mustWait(t, "a second race on the same CPUs", next)
+	first.raced()
+	mustGoOn(t, "the second race, after the first,", next)
+
+	third, never := raceOf(t, one, all)
+	mustWait(t, "a third race", never)
+	first.ended()
+	third.ended() // as a guest that dies while it waits
+	second.ended()
+	if last, again := raceOf(t, two, all); true {
+		mustGoOn(t, "a race on CPUs that were given back", again)
+		last.ended()
+	}
+	select {
+	case <-never:
+		t.Error("a machine that ended was told to race")
+	default:
+	}
+}
+
+// Who asks for more CPUs than there are shares them.
+func TestRacesThatMayShareCPUsDoNotWait(t *testing.T) {
+	all := len(hostCPUs())
+	dir := t.TempDir()
+	turns := newTurns(Budget{CPUs: 2 * all, Memory: 9}, dir)
+	first, granted := raceOf(t, turns, all)
+	mustGoOn(t, "the first race", granted)
+	second, next := raceOf(t, turns, all)
+	mustGoOn(t, "a second race beside it", next)
+	first.ended()
+	second.ended()
+}
