@@ -1,73 +1,78 @@
 package runner
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
+	"errors"
+	"strconv"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 )
 
-// cpuLocks keep the races of several kqual processes with one cache apart: a
-// race holds a lock for each of its host CPUs. The kernel gives back what a
-// process that was killed held.
-type cpuLocks struct{ dir string }
-
-// newCPULocks keeps them in a directory; without one, races do not wait.
-func newCPULocks(dir string) cpuLocks {
-	if dir == "" || os.MkdirAll(dir, 0o755) != nil {
-		return cpuLocks{}
-	}
-	return cpuLocks{dir}
+// cpuLocks keep the races of several kqual processes of a host apart: two that
+// share a CPU take a hundred times as long, and most of their trials are not
+// decisive. A race holds, for each of its host CPUs, the name of a socket in the
+// abstract namespace (unix(7)): only one process can bind it, whoever runs it,
+// and the kernel gives back what a process that was killed held.
+type cpuLocks struct {
+	prefix string // of the names; empty for no locks
 }
+
+// hostLocks are those of every kqual process.
+const hostLocks = "kqual/cpu/"
 
 // cpuPoll is how often a race looks whether its CPUs are free.
 const cpuPoll = 20 * time.Millisecond
 
-// cpuClaim are the locks of one race.
+// cpuClaim are the locks of one race, as sockets.
 type cpuClaim struct {
-	mu    sync.Mutex
-	over  bool
-	done  chan struct{}
-	locks []*flock.Flock
+	mu   sync.Mutex
+	over bool
+	done chan struct{}
+	held []int
 }
 
 func newCPUClaim() *cpuClaim { return &cpuClaim{done: make(chan struct{})} }
 
 // take waits until no other process races on these host CPUs, in ascending
-// order, or until the claim is given up. Where no lock can be had at all, as on
-// a file system that is full, the race goes on without.
-func (l cpuLocks) take(c *cpuClaim, cpus []int) {
-	if l.dir == "" {
-		return
+// order; false means that the claim was given up. Where no lock can be had at
+// all, the race goes on without.
+func (l cpuLocks) take(c *cpuClaim, cpus []int) bool {
+	if l.prefix == "" {
+		cpus = nil
 	}
 	for _, cpu := range cpus {
-		lock := flock.New(filepath.Join(l.dir, fmt.Sprintf("cpu-%d", cpu)))
-		for !c.try(lock) {
+		for !c.try(l.prefix + strconv.Itoa(cpu)) {
 			select {
 			case <-c.done:
-				return
+				return false
 			case <-time.After(cpuPoll):
 			}
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.over
 }
 
 // try takes one lock, if it is free; true means that there is nothing to wait
 // for.
-func (c *cpuClaim) try(lock *flock.Flock) bool {
+func (c *cpuClaim) try(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
 		return true
 	}
-	got, err := lock.TryLock()
-	if got {
-		c.locks = append(c.locks, lock)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return true
 	}
-	return got || err != nil
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: "@" + name}); err != nil {
+		_ = unix.Close(fd)
+		return !errors.Is(err, unix.EADDRINUSE)
+	}
+	c.held = append(c.held, fd)
+	return true
 }
 
 // giveUp gives back what is held and ends a take that waits.
@@ -79,7 +84,7 @@ func (c *cpuClaim) giveUp() {
 	}
 	c.over = true
 	close(c.done)
-	for _, lock := range c.locks {
-		_ = lock.Unlock()
+	for _, fd := range c.held {
+		_ = unix.Close(fd)
 	}
 }

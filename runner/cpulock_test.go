@@ -2,6 +2,8 @@ package runner
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -34,12 +36,11 @@ func mustWait(t *testing.T, what string, granted <-chan struct{}) {
 	}
 }
 
-// Runs that know nothing of each other but the directory race one after the
-// other.
+// Processes that know nothing of each other race one after the other.
 func TestRacesOfOtherProcessesAreWaitedFor(t *testing.T) {
 	all := len(hostCPUs())
-	dir := t.TempDir()
-	one, two := newTurns(Budget{CPUs: all, Memory: 9}, dir), newTurns(Budget{CPUs: all, Memory: 9}, dir)
+	locks := cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())}
+	one, two := newTurns(Budget{CPUs: all, Memory: 9}, locks), newTurns(Budget{CPUs: all, Memory: 9}, locks)
 	first, granted := raceOf(t, one, all)
 	mustGoOn(t, "the first race", granted)
 	second, next := raceOf(t, two, all)
@@ -66,8 +67,8 @@ func TestRacesOfOtherProcessesAreWaitedFor(t *testing.T) {
 // Who asks for more CPUs than there are shares them.
 func TestRacesThatMayShareCPUsDoNotWait(t *testing.T) {
 	all := len(hostCPUs())
-	dir := t.TempDir()
-	turns := newTurns(Budget{CPUs: 2 * all, Memory: 9}, dir)
+	locks := cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())}
+	turns := newTurns(Budget{CPUs: 2 * all, Memory: 9}, locks)
 	first, granted := raceOf(t, turns, all)
 	mustGoOn(t, "the first race", granted)
 	second, next := raceOf(t, turns, all)

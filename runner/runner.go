@@ -37,14 +37,6 @@ type Config struct {
 	OnEvent func(Event)
 }
 
-// locks is the directory where runs with the same cache find each other.
-func (cfg Config) locks() string {
-	if cfg.CacheDir == "" {
-		return ""
-	}
-	return filepath.Join(cfg.CacheDir, "locks")
-}
-
 // Event is a step of a run. Exactly one of the pointers is set, or Text.
 type Event struct {
 	Kernel string
@@ -85,7 +77,7 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	}
 	cfg.Budget = cfg.Budget.Resolve()
 	r := &run{
-		cfg: cfg, tmp: tmp, disks: disks, turns: newTurns(cfg.Budget, cfg.locks()),
+		cfg: cfg, tmp: tmp, disks: disks, turns: newTurns(cfg.Budget, cpuLocks{hostLocks}),
 		runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels)), images: make([]*kernels.Image, len(cfg.Plan.Kernels)),
 	}
 	for i, k := range cfg.Plan.Kernels {

@@ -20,15 +20,15 @@ type turns struct {
 	confine map[*machine]func(cpus []int) // keeps a machine that does not race out of the way
 }
 
-// newTurns makes turns for a budget; lockDir is where processes find each
-// other's races, empty for nowhere.
-func newTurns(b Budget, lockDir string) *turns {
+// newTurns makes turns for a budget, apart from the races of other processes
+// with the same locks.
+func newTurns(b Budget, locks cpuLocks) *turns {
 	host := hostCPUs()
 	if b.CPUs > len(host) {
-		lockDir = ""
+		locks = cpuLocks{}
 	}
 	return &turns{
-		s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: host[:min(b.CPUs, len(host))], locks: newCPULocks(lockDir),
+		s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: host[:min(b.CPUs, len(host))], locks: locks,
 		confine: map[*machine]func([]int){},
 	}
 }
@@ -176,8 +176,9 @@ func (t *turnOf) booted() <-chan struct{} {
 	go func() {
 		select {
 		case <-granted:
-			t.turns.locks.take(t.claim, t.turns.cpus(t.m))
-			close(now)
+			if t.turns.locks.take(t.claim, t.turns.cpus(t.m)) {
+				close(now)
+			}
 		case <-t.claim.done:
 		}
 	}()

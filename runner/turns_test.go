@@ -7,7 +7,7 @@ import (
 
 // A machine that boots keeps out of the CPUs of a race that begins meanwhile.
 func TestBootsKeepOutOfRaces(t *testing.T) {
-	turns := newTurns(Budget{CPUs: 4, Memory: 9}, "")
+	turns := newTurns(Budget{CPUs: 4, Memory: 9}, cpuLocks{})
 	turns.host = []int{4, 5, 6, 7}
 	a, b := &machine{order: 0, vcpus: 2, memory: 1}, &machine{order: 1, vcpus: 2, memory: 1}
 	for _, m := range []*machine{a, b} {
