@@ -45,7 +45,7 @@ var bootFaults = []bootFault{
 		side: matrix.SideBoot, fails: `^(panic: Kernel panic - not syncing: |deadline: |lost channel: )`,
 	},
 	{
-		name: "silent", means: "no console, init sleeps: no output at all", without: "console=ttyS0", program: "sleeper",
+		name: "silent", means: "console=ttyS3, which is not there; init sleeps", args: []string{"console=ttyS3"}, without: "console=ttyS0", program: "sleeper",
 		side: matrix.SideBoot, fails: `^deadline: no record within .*, and nothing on the console$`,
 	},
 	{name: "one-cpu", means: "nosmp", args: []string{"nosmp"}},

@@ -46,7 +46,7 @@ var guestFaults = []fault{
 	},
 
 	{name: "clock-forward", means: "clock_settime: ten years ahead", at: []string{atTrials, atBoot, atStart, atSetup, atBetween, atTeardown}, harmless: true},
-	{name: "clock-back", means: "clock_settime: 1970", at: []string{atTrials, atBoot, atStart, atSetup, atBetween, atTeardown}, harmless: true},
+	{name: "clock-back", means: "clock_settime: 1980", at: []string{atTrials, atBoot, atStart, atSetup, atBetween, atTeardown}, harmless: true},
 	{name: "clock-source", means: "another clock source", at: []string{atTrials, atSetup}, harmless: true},
 	{name: "console-flood", means: "10 lines of 100 kB on the console", at: []string{atTrials, atBoot, atStart, atSetup, atBetween, atTeardown}, harmless: true},
 	{name: "console-bytes", means: "terminal escapes, NUL and markup on the console", at: []string{atSetup, atBoot, atTrials}, harmless: true},

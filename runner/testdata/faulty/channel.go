@@ -51,7 +51,7 @@ func init() {
 	faults["console-bytes"] = func() {
 		console("/dev/ttyS0", []byte("\x1b[2J\x1b]0;title\x07\x00\xff\xfe\r\r\n<script>\n"), 20)
 	}
-	faults["log-flood"] = func() { console("/dev/kmsg", []byte("<4>faulty: one of many lines"), 3000) }
+	faults["log-flood"] = func() { console("/dev/kmsg", []byte("<4>one of many lines"), 3000) }
 }
 
 // line is a record without content.

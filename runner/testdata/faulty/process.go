@@ -32,7 +32,7 @@ func init() {
 	}
 
 	faults["clock-forward"] = func() { setClock(time.Now().AddDate(10, 0, 0)) }
-	faults["clock-back"] = func() { setClock(time.Unix(0, 0)) }
+	faults["clock-back"] = func() { setClock(time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)) }
 	faults["clock-source"] = func() {
 		const dir = "/sys/devices/system/clocksource/clocksource0/"
 		all, _ := os.ReadFile(dir + "available_clocksource")
