@@ -26,7 +26,8 @@ var channelFaults = []fault{
 	},
 	{
 		name: "endless-record", means: "a record longer than 256 KiB", at: []string{atTrials, atBoot, atStart, atSetup, atBetween, atTeardown},
-		fails: `^garbage on the channel: read record \d+: .*token too long`, again: true,
+		// On a slow host the wait ends before the record is too long.
+		fails: `^(garbage on the channel: read record \d+: .*token too long|deadline: no record (within|for) )`, again: true,
 	},
 	{
 		name: "closed", means: "the guest closes its port", at: []string{atTrials, atStart, atSetup, atBetween, atTeardown, atEnd},

@@ -77,11 +77,11 @@ var stallFaults = []fault{
 	},
 	{
 		name: "hung-task", means: "a task that nobody wakes, hung_task_timeout_secs=1", at: []string{atBetween, atBoot, atStart, atSetup, atTrials, atTeardown},
-		fails: `^hung task: INFO: task .* blocked for more than 1 seconds`,
+		fails: `^hung task: INFO: task .* blocked for more than \d+ seconds`,
 	},
 	{
 		name: "hung-task-panic", means: "a task that nobody wakes, hung_task_panic=1", at: []string{atTrials, atSetup},
-		fails: `^hung task: INFO: task .* blocked for more than 1 seconds`,
+		fails: `^hung task: INFO: task .* blocked for more than \d+ seconds`,
 	},
 	{
 		name: "hung-beside", means: "a thread beside the guest sleeps in the kernel", at: []string{atTrials, atSetup},

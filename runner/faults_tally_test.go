@@ -2,6 +2,8 @@ package runner
 
 import (
 	"fmt"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -54,9 +56,18 @@ func (y *tally) add(i injection, kr matrix.KernelRun, verdicts []matrix.Verdict,
 		}
 	}
 	if r.told == "" {
-		r.told = toldAs(kr)
+		r.told = hostPath.ReplaceAllStringFunc(toldAs(kr), func(found string) string {
+			lead, path, _ := strings.Cut(found, "/")
+			if strings.HasPrefix(path, "dev/") || strings.HasPrefix(path, "proc/") {
+				return found
+			}
+			return lead + "…/" + filepath.Base(path)
+		})
 	}
 }
+
+// hostPath is a path that says nothing beyond the machine that the test ran on.
+var hostPath = regexp.MustCompile(`(^|[ (])/[^/ ]+/[^ :)]+`)
 
 // toldAs is how a kernel's trouble is told.
 func toldAs(kr matrix.KernelRun) string {
@@ -64,11 +75,17 @@ func toldAs(kr matrix.KernelRun) string {
 		if len(c.Ended) > 0 {
 			return string(c.Ended[0].Side) + ": " + c.Ended[0].Reason
 		}
+		if c.Error != nil {
+			return string(c.Error.Side) + ": " + c.Error.Reason
+		}
+		if c.Outcome != nil && c.Outcome.Failure != "" {
+			return string(matrix.SideGuest) + ": " + c.Outcome.Failure
+		}
 		if len(c.Splats) > 0 {
 			return "verdict, marked " + c.Splats[0].Kind + ": " + c.Splats[0].Line
 		}
 	}
-	if kr.Error != nil {
+	if kr.Error != nil { // a boot without cells
 		return string(kr.Error.Side) + ": " + kr.Error.Reason
 	}
 	for _, b := range kr.Boots {
