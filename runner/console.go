@@ -98,17 +98,22 @@ func cause(splats []matrix.Splat, panic matrix.Splat) matrix.Splat {
 }
 
 // worst returns the splat that ended a boot: a panic if there is one, or what it
-// followed from; else the last oops or lockup; ok is false where nothing fatal
-// was found.
+// followed from; else the first oops or BUG, or the last of what can be survived;
+// ok is false where nothing fatal was found.
 func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 	for i, s := range splats {
 		if s.Kind == "panic" {
 			return cause(splats[:i], s), true
 		}
 	}
+	for _, s := range splats { // its panic did not reach the log
+		if s.Kind == "oops" || s.Kind == "BUG" {
+			return s, true
+		}
+	}
 	for i := len(splats) - 1; i >= 0; i-- {
 		switch splats[i].Kind {
-		case "oops", "lockup", "BUG", "KASAN", "KFENCE", "OOM", "RCU stall", "hung task":
+		case "lockup", "KASAN", "KFENCE", "OOM", "RCU stall", "hung task":
 			return splats[i], true
 		}
 	}

@@ -17,7 +17,7 @@ import (
 const corpus = "testdata/consoles"
 
 // corpusLines is how much of a console is kept.
-const corpusLines = 40
+const corpusLines = 70
 
 // keepForCorpus keeps the console of a fault, where that is asked for.
 func keepForCorpus(t *testing.T, i injection, kr matrix.KernelRun) {
@@ -52,7 +52,7 @@ func TestTheCorpusOfConsolesIsToldAsTheFaultsThatMadeIt(t *testing.T) {
 		t.Fatalf("no corpus: %v", err)
 	}
 	faults := map[string]fault{}
-	for _, f := range slices.Concat(kernelFaults, stallFaults, guestFaults, channelFaults, qemuFaults) {
+	for _, f := range slices.Concat(kernelFaults, stallFaults, guestFaults, channelFaults, qemuFaults, []fault{staleBreakpointFault}) {
 		faults[f.name] = f
 	}
 	for _, path := range logs {
@@ -67,6 +67,10 @@ func TestTheCorpusOfConsolesIsToldAsTheFaultsThatMadeIt(t *testing.T) {
 			told := s.Kind + ": " + s.Line
 			kind, _, _ := strings.Cut(strings.TrimPrefix(f.fails, "^"), ": ")
 			switch {
+			case f.emulator:
+				if b := (&boot{accel: AccelTCG, machine: matrix.Machine{VCPUs: 2}}); !b.staleBreakpoint(splats) {
+					t.Errorf("found %v, where QEMU's emulation is to blame", splats)
+				}
 			case f.marks != "":
 				if !slices.ContainsFunc(splats, func(s matrix.Splat) bool { return s.Kind == f.marks }) {
 					t.Errorf("found %v, want %s", splats, f.marks)

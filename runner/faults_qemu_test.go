@@ -36,14 +36,17 @@ func TestVMFaultsOfQEMU(t *testing.T) {
 	injectAll(t, injections(qemuFaults), usualSlack)
 }
 
-// What QEMU's emulation does to a kernel that patches itself is tried again,
-// four times in all, before it counts as a strike or ends the kernel.
+// staleBreakpointFault is what QEMU's emulation does to a kernel that patches
+// itself: it is tried again, four times in all, before it counts as a strike or
+// ends the kernel.
+var staleBreakpointFault = fault{
+	name: "int3", means: "the kernel's log tells of a stale breakpoint, then sysrq c", emulator: true,
+	fails: `^panic: .* \(Oops: int3: QEMU's emulation ran a breakpoint`, boots: maxEmulator,
+}
+
 func TestVMFaultsOfTheEmulation(t *testing.T) {
 	needVM(t)
-	int3 := &fault{
-		name: "int3", means: "the kernel's log tells of a stale breakpoint, then sysrq c", emulator: true,
-		fails: `^panic: .* \(Oops: int3: QEMU's emulation ran a breakpoint`, boots: maxEmulator,
-	}
+	int3 := &staleBreakpointFault
 	injectAll(t, []injection{
 		{fault: int3, phase: atBoot},
 		{fault: int3, phase: atTrials, once: true},
