@@ -88,7 +88,6 @@ watches:
 				if !none && v.Kind != right {
 					wrong++
 				}
-				t.Logf("%s: %s", cell.ID(), matrix.VerdictText(v))
 			}
 			if t.Failed() {
 				explainRun(t, kr, verdicts)
