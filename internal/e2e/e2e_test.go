@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -253,43 +252,6 @@ func TestVMNoMachineOutlivesAKill(t *testing.T) {
 	mustEnd(t, machines)
 	if r := load(t, dir); r.State != reports.StateRunning {
 		t.Errorf("the results of a killed run say %q", r.State)
-	}
-}
-
-// Killed at any moment, a run goes on where it was and comes to the same end.
-func TestVMAKilledRunGoesOn(t *testing.T) {
-	needVM(t)
-	kills := 5
-	if os.Getenv("KQUAL_FULL") == "1" {
-		kills = 50
-	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	dir := filepath.Join(t.TempDir(), "out")
-	args := []string{"run", "--only", oneKernel, "--out", dir}
-	for range kills {
-		if _, err := os.Stat(filepath.Join(dir, "results.json")); err == nil && len(args) == 5 {
-			args = append(args, "--resume")
-		}
-		cmd := kqual(args...)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		after := time.Duration(rng.Int64N(int64(5 * time.Second)))
-		time.Sleep(after)
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	stdout, stderr, code := run(t, append(args[:5:5], "--resume")...)
-	if code != 0 {
-		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
-	}
-	r := load(t, dir)
-	if r.State != reports.StateDone || len(r.Cells) != 6 || r.Gate.Met != 6 {
-		t.Errorf("state %s, %d cells, %d met their expectation", r.State, len(r.Cells), r.Gate.Met)
-	}
-	again, stderr, code := run(t, append(args[:5:5], "--resume")...)
-	if code != 0 || strings.Contains(stderr, "/unlink") {
-		t.Errorf("a finished run is measured again (exit %d):\n%s%s", code, stderr, again)
 	}
 }
 
