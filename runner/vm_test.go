@@ -55,7 +55,7 @@ func program(t testing.TB, name string) string {
 	if name == "guest" {
 		source = "./guest/program"
 	}
-	cmd := exec.Command("go", "build", "-o", path, source)
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, source)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
