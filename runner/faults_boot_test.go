@@ -186,14 +186,6 @@ func cutKernel(parts int) func(*testing.T, *boot) {
 
 // cutInitramfs puts a program before QEMU that hands it half of the initramfs.
 func cutInitramfs(t *testing.T, _ *boot) {
-	dir, err := os.MkdirTemp("", "kqual-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { // QEMU may run as nobody
-		t.Fatal(err)
-	}
 	script := `#!/bin/sh
 half=$(mktemp)
 for a do
@@ -215,10 +207,7 @@ while test "$n" -gt 0; do
 done
 PATH=${PATH#*:} exec ` + archOf(matrix.Machine{}).program + ` "$@"
 `
-	if err := os.WriteFile(filepath.Join(dir, archOf(matrix.Machine{}).program), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	inQEMUsPlace(t, []byte(script))
 }
 
 // smallDisk is a directory with room for a megabyte.

@@ -12,8 +12,8 @@ import (
 	"kqual/matrix"
 )
 
-// scriptedQEMU puts testdata/scripted in QEMU's place.
-func scriptedQEMU(t *testing.T) {
+// inQEMUsPlace puts a program before QEMU in PATH.
+func inQEMUsPlace(t *testing.T, data []byte) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kqual-test-")
 	if err != nil {
@@ -23,7 +23,7 @@ func scriptedQEMU(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil { // it may run as nobody
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, archOf(matrix.Machine{}).program), readWhole(t, program(t, "scripted")), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, archOf(matrix.Machine{}).program), data, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -32,7 +32,7 @@ func scriptedQEMU(t *testing.T) {
 // What a fault costs, at every phase, whatever the machine: the tables of real
 // faults say the same of real machines.
 func TestAFaultCostsWhatItsPhaseAllows(t *testing.T) {
-	scriptedQEMU(t)
+	inQEMUsPlace(t, readWhole(t, program(t, "scripted")))
 	faults := []fault{
 		{name: "panic", at: everyPhase, fails: `^panic: Kernel panic - not syncing: sysrq`},
 		{name: "sleep", at: []string{atBoot, atTrials}, fails: `^deadline: no record (within|for) `, again: true},
