@@ -4,17 +4,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
+// onlooker is the name of a process that looks on.
+const onlooker = "onlooker"
+
 // onlook looks through /proc for whoever has a deleted victim open for writing,
 // and says on the console which process that is and whose child; once each. It
 // also says where children of process 1 pile up: more than one at a time, or a
-// zombie that nobody waits for. kill ends the first other process that it finds.
+// zombie that nobody waits for; itself not counted. kill ends the first other
+// process that it finds.
 func onlook(kill bool) {
 	told := map[string]bool{}
 	say := func(format string, args ...any) {
@@ -24,9 +27,6 @@ func onlook(kill bool) {
 		}
 	}
 	zombies := map[int]time.Time{} // first seen
-	// A guest never collects garbage, and looking makes a lot of it: 512 MiB were
-	// full after 40 s, and the kernel killed the partner.
-	debug.SetMemoryLimit(64 << 20)
 	for {
 		children := 0
 		dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -34,7 +34,7 @@ func onlook(kill bool) {
 			pid, _ := strconv.Atoi(filepath.Base(dir))
 			state, parent := status(dir)
 			switch {
-			case pid != 1 && parent != 1: // a thread of the kernel
+			case pid != 1 && parent != 1 || pid == os.Getpid(): // a thread of the kernel, or this
 				continue
 			case state == "Z":
 				if since, ok := zombies[pid]; !ok {
@@ -57,7 +57,7 @@ func onlook(kill bool) {
 		if children > 1 {
 			say("%d children at a time", children)
 		}
-		time.Sleep(100 * time.Microsecond)
+		time.Sleep(time.Millisecond)
 	}
 }
 
