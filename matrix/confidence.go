@@ -11,7 +11,7 @@ import (
 // the last of them did.
 func endedBoots(boots []Boot) (n int, why string) {
 	for _, b := range boots {
-		if !strings.HasPrefix(b.End, "done") {
+		if !strings.HasPrefix(b.End, "done") && b.End != BootRuns {
 			n++
 			why = cmp.Or(b.Why, b.End)
 		}

@@ -1,6 +1,9 @@
 package matrix
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Side is whose fault a failure is.
 type Side string
@@ -67,8 +70,26 @@ type Boot struct {
 	Held        time.Duration `json:"held,omitempty"`        // how long the guest waited for its CPUs after that
 	Cells       time.Duration `json:"cells"`                 // from there to the last record
 	ConsoleLog  string        `json:"console_log,omitempty"` // path
-	End         string        `json:"end"`                   // done, boot, guest, host: whose fault the end was
+	End         string        `json:"end"`                   // done; boot, guest, host: whose fault the end was; or one of the following
 	Why         string        `json:"why,omitempty"`         // it ended, where it is not done
+}
+
+// Ends of boots that kqual has not seen the end of.
+const (
+	BootRuns  = "running" // it goes on
+	BootCut   = "cut off" // kqual was ended while it went on
+	bootCutBy = "kqual ended while it ran"
+)
+
+// CutOff are boots of a run that nobody is at any more.
+func CutOff(boots []Boot) []Boot {
+	out := slices.Clone(boots)
+	for i := range out {
+		if out[i].End == BootRuns {
+			out[i].End, out[i].Why = BootCut, bootCutBy
+		}
+	}
+	return out
 }
 
 // Splat is a line of a kernel's log that tells of trouble.

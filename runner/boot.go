@@ -58,6 +58,8 @@ type boot struct {
 	took time.Duration
 	// told is what finished cells reported of the kernel's log.
 	told []string
+	// onBoot is told what is known of the boot at its first record; it may be nil.
+	onBoot func(matrix.Boot)
 	// onRecord is called for every record, in order; it may be nil.
 	onRecord func(wire.Record)
 }
@@ -294,6 +296,11 @@ func (b *boot) follow(ctx context.Context, v *vm, res *bootResult, begin time.Ti
 						Log:    b.log,
 					}
 				}
+			}
+			if first && b.onBoot != nil {
+				known := res.boot
+				known.End = matrix.BootRuns
+				b.onBoot(known)
 			}
 			if rec.Cell != nil {
 				b.told = append(b.told, rec.Cell.Outcome.KernelLog...)

@@ -61,9 +61,13 @@ func (r *run) measure(ctx context.Context, f fetched, order int, kr *matrix.Kern
 		if err := b.turn.boot(ctx); err != nil {
 			return err
 		}
+		// A cell that is saved names its boot, whatever becomes of kqual.
+		this := len(kr.Boots)
+		kr.Boots = append(kr.Boots, matrix.Boot{Accel: accel, ConsoleLog: b.log, End: matrix.BootRuns})
+		b.onBoot = func(known matrix.Boot) { kr.Boots[this] = known }
 		b.onRecord = func(rec wire.Record) { r.record(kr, p, rec) }
 		res := b.run(ctx)
-		kr.Boots = append(kr.Boots, res.boot)
+		kr.Boots[this] = res.boot
 		if p.finished > 0 {
 			idle, emulated = 0, 0
 		}
@@ -188,7 +192,7 @@ func (r *run) record(kr *matrix.KernelRun, p *bootPlan, rec wire.Record) {
 	case rec.Beat != nil && known(p.running):
 		r.emit(Event{Kernel: kr.Kernel, Beat: &Beat{Cell: p.cells[p.running], Trials: rec.Beat.Trials, Stale: rec.Beat.Stale}})
 	case rec.Cell != nil && known(rec.Cell.Index):
-		done := matrix.CellRun{Cell: p.cells[rec.Cell.Index], Outcome: &rec.Cell.Outcome, Boot: len(kr.Boots)}
+		done := matrix.CellRun{Cell: p.cells[rec.Cell.Index], Outcome: &rec.Cell.Outcome, Boot: len(kr.Boots) - 1}
 		for _, line := range rec.Cell.Outcome.KernelLog {
 			if s, ok := splatOf(line); ok {
 				done.Splats = append(done.Splats, r.kernelOf(kr).Allow(s))

@@ -25,7 +25,7 @@ func Adopt(kr *matrix.KernelRun, earlier []matrix.KernelRun) {
 				kr.Cells[i] = k
 			}
 		}
-		kr.Boots, kr.Witnesses, kr.Repeats, kr.Costs = old.Boots, old.Witnesses, old.Repeats, old.Costs
+		kr.Boots, kr.Witnesses, kr.Repeats, kr.Costs = matrix.CutOff(old.Boots), old.Witnesses, old.Repeats, old.Costs
 	}
 }
 

@@ -49,6 +49,25 @@ func TestOnlyTheSameKernelsOutcomesAreTakenOver(t *testing.T) {
 	}
 }
 
+// A boot that a killed kqual left running keeps its place, and says what became
+// of it.
+func TestABootThatWasCutOffKeepsItsPlace(t *testing.T) {
+	old := *halfway()
+	old.Provenance.SHA256 = "aa"
+	old.Boots = []matrix.Boot{{ConsoleLog: "k.console.log", End: "guest"}, {ConsoleLog: "k.2.console.log", End: matrix.BootRuns}}
+	old.Cells[0].Boot = 1
+	now := *halfway()
+	now.Provenance.SHA256, now.Boots = "aa", nil
+	now.Cells[0] = matrix.CellRun{Cell: now.Cells[0].Cell}
+	Adopt(&now, []matrix.KernelRun{old})
+	if len(now.Boots) != 2 || now.Boots[1].End != matrix.BootCut || now.Boots[1].Why == "" || now.Boots[0].End != "guest" || now.Cells[0].Boot != 1 {
+		t.Errorf("boots %+v, cell of boot %d", now.Boots, now.Cells[0].Boot)
+	}
+	if old.Boots[1].End != matrix.BootRuns {
+		t.Error("the earlier run was changed")
+	}
+}
+
 // What was measured with another accelerator was measured in another machine.
 func TestOnlyTheSameAcceleratorsOutcomesAreTakenOver(t *testing.T) {
 	for accel, want := range map[string]int{AccelTCG: 1, AccelKVM: 0} {

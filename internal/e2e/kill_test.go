@@ -67,6 +67,7 @@ func TestVMAKilledRunGoesOn(t *testing.T) {
 			}
 		}
 		kept += len(finished)
+		mustNameItsBoots(t, r)
 		if left, _ := filepath.Glob(filepath.Join(dir, ".*.json*")); len(left) > 0 {
 			t.Errorf("kill %d, after %s: left %q", n, after, left)
 		}
@@ -74,6 +75,26 @@ func TestVMAKilledRunGoesOn(t *testing.T) {
 	t.Logf("%d kills within %s, %d of them with results to resume; %d finished cells kept, %d runs with other verdicts", kills, took.Round(time.Second), begun, kept, wrong)
 	if stdout, stderr, code := run(t, "run", "--only", oneKernel, "--out", undisturbed, "--resume"); code != 0 || strings.Contains(stderr, "/unlink") {
 		t.Errorf("a finished run is measured again (exit %d):\n%s%s", code, stderr, stdout)
+	}
+}
+
+// mustNameItsBoots wants every cell to name a boot that is there, and every boot
+// to have a log of its own.
+func mustNameItsBoots(t *testing.T, r *reports.Report) {
+	t.Helper()
+	for _, k := range r.Kernels {
+		logs := map[string]bool{}
+		for _, b := range k.Boots {
+			if b.End == matrix.BootRuns || logs[b.ConsoleLog] {
+				t.Errorf("%s: boot %+v after the end, of %d", k.Kernel, b, len(k.Boots))
+			}
+			logs[b.ConsoleLog] = true
+		}
+		for _, c := range k.Cells {
+			if c.Outcome != nil && c.Boot >= len(k.Boots) {
+				t.Errorf("%s was measured in boot %d of %d", c.Cell.ID(), c.Boot, len(k.Boots))
+			}
+		}
 	}
 }
 
