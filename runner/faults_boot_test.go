@@ -96,13 +96,15 @@ func TestVMFaultsOfTheBoot(t *testing.T) {
 		reps = 3
 	}
 	shortWaits(t, usualSlack)
-	args := kernelArgs
+	args, a := kernelArgs, archOf(matrix.Machine{})
+	own := a.kernelArgs
 	table := newTally()
 	for range reps {
 		for _, f := range bootFaults {
 			t.Run(f.name, func(t *testing.T) {
-				defer func() { kernelArgs = args }()
-				kernelArgs = slices.DeleteFunc(slices.Concat(args, f.args), func(a string) bool { return a == f.without })
+				defer func() { kernelArgs, a.kernelArgs = args, own }()
+				kernelArgs = slices.Concat(args, f.args)
+				a.kernelArgs = slices.DeleteFunc(slices.Clone(own), func(arg string) bool { return arg == f.without })
 				if f.program == "" {
 					f.program = "guest"
 				}

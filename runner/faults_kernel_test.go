@@ -91,7 +91,7 @@ var stallFaults = []fault{
 
 func TestVMFaultsOfStalls(t *testing.T) {
 	needVM(t)
-	injectAll(t, injections(stallFaults), 1250*time.Millisecond)
+	injectAll(t, injections(stallFaults), 2*time.Second)
 }
 
 func TestVMFaultsOfTheKernel(t *testing.T) {

@@ -217,7 +217,7 @@ func injectAll(t *testing.T, list []injection, slack time.Duration) {
 }
 
 // usualSlack is recordSlack for faults that show at once.
-const usualSlack = 500 * time.Millisecond
+const usualSlack = time.Second
 
 // shortWaits makes the waits short for a test, and sysrq's reboot a triple fault.
 func shortWaits(t *testing.T, slack time.Duration) {
