@@ -58,6 +58,13 @@ func init() {
 	faults["rcu-stall"] = func() {
 		write("/proc/sys/kernel/soft_watchdog", "0")
 		write("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "3") // seconds, the least
+		// Somebody must wait for RCU, or the CPU stalls nothing (membarrier(2)).
+		aside(func() {
+			for {
+				_, _, _ = unix.Syscall(unix.SYS_MEMBARRIER, 1<<0, 0, 0) // MEMBARRIER_CMD_GLOBAL
+			}
+		})
+		time.Sleep(10 * time.Millisecond)
 		provoke("spin")
 	}
 	faults["hung-task"] = func() {
