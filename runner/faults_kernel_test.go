@@ -68,7 +68,7 @@ var stallFaults = []fault{
 		fails: `^lockup: watchdog: BUG: soft lockup - CPU#\d stuck`,
 	},
 	{
-		name: "busy", means: "the CPU spins in the kernel for three seconds, watchdog_thresh=1", at: []string{atTrials, atSetup},
+		name: "busy", means: "the CPU spins in the kernel for five seconds, watchdog_thresh=1", at: []string{atTrials, atSetup},
 		marks: "lockup",
 	},
 	{

@@ -50,7 +50,7 @@ func init() {
 		write("/proc/sys/kernel/softlockup_panic", "1")
 		provoke("spin")
 	}
-	// A CPU that is kept for three seconds, and then goes on.
+	// A CPU that is kept for five seconds, and then goes on.
 	faults["busy"] = func() {
 		watchdog()
 		provoke("busy")
