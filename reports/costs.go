@@ -5,8 +5,6 @@ import (
 	"html/template"
 	"strings"
 
-	"github.com/olekukonko/tablewriter/tw"
-
 	"kqual/matrix"
 )
 
@@ -112,14 +110,8 @@ func (t *terminal) costs(r *Report) error {
 			columns[i] = append(columns[i], cell)
 		}
 	}
-	tables, widths := fit(columns, t.Width)
-	for i, numbers := range tables {
-		if i > 0 {
-			t.line("")
-		}
-		if err := t.table(columns, numbers, widths[i], tw.On); err != nil {
-			return err
-		}
+	if err := t.fitted(columns); err != nil {
+		return err
 	}
 	for _, f := range r.costsFailures() {
 		t.WriteString(Fill(f, "- ", t.Width))

@@ -125,6 +125,11 @@ func (t *terminal) block(b block) error {
 			columns[i+1] = append(columns[i+1], e.textCell())
 		}
 	}
+	return t.fitted(columns)
+}
+
+// fitted prints columns as ruled tables, as many as the width asks for.
+func (t *terminal) fitted(columns [][]textCell) error {
 	tables, widths := fit(columns, t.Width)
 	for i, numbers := range tables {
 		if i > 0 {

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -42,15 +41,7 @@ func (b *boot) emulatorFault(splats []matrix.Splat) string {
 	}) {
 		return staleBreakpoint
 	}
-	if !died(splats) {
-		return ""
-	}
-	file, err := os.Open(b.log)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	if hasImpossibleFlags(file) {
+	if died(splats) && hasImpossibleFlags(strings.NewReader(b.console())) {
 		return impossibleFlags
 	}
 	return ""

@@ -60,18 +60,19 @@ func run() error {
 		if err := ch.await(); err != nil {
 			return err
 		}
-	}
-	switch {
-	case plan.Probe:
-	case plan.Cost != nil:
-		if err := prepared(w, plan, hello.CPUs); err != nil {
-			return err
+		if note := prepare(plan, hello.CPUs); note != "" {
+			if err := w.Write(wire.Record{Note: note}); err != nil {
+				return err
+			}
 		}
-		if err := measureCosts(w, plan.Cost); err != nil {
-			return fmt.Errorf("measure costs: %w", err)
+		if plan.Cost != nil {
+			if err = measureCosts(w, plan.Cost); err != nil {
+				err = fmt.Errorf("measure costs: %w", err)
+			}
+		} else {
+			err = measureAll(ch, w, plan, hello.CPUs)
 		}
-	default:
-		if err := measureAll(ch, w, plan, hello.CPUs); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -87,9 +88,6 @@ func run() error {
 // measureAll goes through the plan: filesystem by filesystem the order
 // witnesses, then the cells.
 func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
-	if err := prepared(w, plan, cpus); err != nil {
-		return err
-	}
 	m := &machine{
 		cpus: cpus, sampling: plan.Sampling, pools: map[string]*pool{},
 		rng: rand.New(rand.NewPCG(plan.Seed, 0)),
@@ -130,14 +128,6 @@ func measureAll(ch *channel, w *wire.Writer, plan *wire.Plan, cpus int) error {
 			}
 			reach(Answered, &c)
 		}
-	}
-	return nil
-}
-
-// prepared prepares the machine and tells the host of what went wrong.
-func prepared(w *wire.Writer, plan *wire.Plan, cpus int) error {
-	if note := prepare(plan, cpus); note != "" {
-		return w.Write(wire.Record{Note: note})
 	}
 	return nil
 }
