@@ -5,10 +5,10 @@ package main
 import (
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"kqual/matrix"
 	"kqual/runner/guest"
 )
 
@@ -37,7 +37,10 @@ func main() {
 			must(err)
 		}
 	case "full":
-		go fill("/mnt/tmpfs")
+		full := false
+		guest.OnStage = func(s guest.Stage, _ *matrix.Cell) {
+			full = full || s == guest.Trying && fill("/mnt/tmpfs")
+		}
 	case "onlook", "kill":
 		// Not in this process: looking makes garbage, and a collection would wait for
 		// the reader in its poll(2). Only the first process starts one.
@@ -56,19 +59,12 @@ func sysctl(name, value string) {
 	must(os.WriteFile("/proc/sys/"+name, []byte(value), 0))
 }
 
-// fill waits until dir is a tmpfs, makes it one page large and takes that page.
-func fill(dir string) {
-	for {
-		var st unix.Statfs_t
-		if unix.Statfs(dir, &st) == nil && st.Type == unix.TMPFS_MAGIC {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	must(unix.Mount("", dir, "", unix.MS_REMOUNT, "size=4k"))
-	for os.WriteFile(dir+"/all", make([]byte, 4096), 0o600) != nil {
-		time.Sleep(time.Millisecond) // the order witness may have the page just now
-	}
+// fill makes the tmpfs in dir one page large and takes that page, between two
+// trials, and says whether it could: where the witness or a trial has more, the
+// kernel refuses.
+func fill(dir string) bool {
+	return unix.Mount("", dir, "", unix.MS_REMOUNT, "size=4k") == nil &&
+		os.WriteFile(dir+"/all", make([]byte, 4096), 0o600) == nil
 }
 
 func must(err error) {
