@@ -26,9 +26,11 @@ var splatPatterns = []struct {
 	{"KFENCE", regexp.MustCompile(`^BUG: KFENCE: `)},
 	{"KASAN", regexp.MustCompile(`^BUG: K(A|M)SAN: `)},
 	{"BUG", regexp.MustCompile(`^(kernel BUG at |BUG: )`)},
+	// What the reports of kernel/locking/lockdep.c begin with.
+	{"lockdep", regexp.MustCompile(`^(WARNING: (possible .* detected|.* lock order detected|suspicious RCU usage|inconsistent lock state|bad (unlock balance|contention) detected|Nested lock was not taken|held lock freed|.* still has locks held|lock held when returning to user space)|\[ BUG: Invalid wait context \])`)},
 	// Newer kernels (7.2 is one) say "WARNING: FILE:LINE at FUNCTION, CPU#0:
 	// COMM/PID", without the file where they lack verbose bug data.
-	{"WARNING", regexp.MustCompile(`^WARNING: (CPU: \d+ PID: \d+ at |possible |suspicious |inconsistent lock state|bad unlock balance|.*\bat .*, CPU#\d+: )`)},
+	{"WARNING", regexp.MustCompile(`^WARNING: (CPU: \d+ PID: \d+ at |.*\bat .*, CPU#\d+: )`)},
 	{"UBSAN", regexp.MustCompile(`^UBSAN: `)},
 	{"clock", regexp.MustCompile(`^clocksource: .*[Mm]arking clocksource .* as unstable`)},
 }
@@ -89,7 +91,7 @@ var consequences = []struct {
 }{
 	{regexp.MustCompile(`Fatal exception`), []string{"oops", "BUG"}},
 	{regexp.MustCompile(`panic_on_warn set`), []string{"KASAN", "KCSAN", "KFENCE", "UBSAN", "BUG", "WARNING"}},
-	{regexp.MustCompile(`softlockup: hung tasks`), []string{"lockup"}},
+	{regexp.MustCompile(`softlockup: hung tasks|Hard LOCKUP`), []string{"lockup"}},
 	{regexp.MustCompile(`hung_task: blocked tasks`), []string{"hung task"}},
 	{regexp.MustCompile(`RCU Stall`), []string{"RCU stall"}},
 }

@@ -52,7 +52,7 @@ func TestTheCorpusOfConsolesIsToldAsTheFaultsThatMadeIt(t *testing.T) {
 		t.Fatalf("no corpus: %v", err)
 	}
 	faults := map[string]fault{}
-	for _, f := range slices.Concat(kernelFaults, stallFaults, guestFaults, channelFaults, qemuFaults, []fault{staleBreakpointFault}) {
+	for _, f := range slices.Concat(kernelFaults, stallFaults, checkedFaults, guestFaults, channelFaults, qemuFaults, []fault{staleBreakpointFault}) {
 		faults[f.name] = f
 	}
 	for _, path := range logs {

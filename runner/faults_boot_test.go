@@ -95,7 +95,7 @@ func TestVMFaultsOfTheBoot(t *testing.T) {
 	if os.Getenv("KQUAL_FULL") == "1" {
 		reps = 3
 	}
-	shortWaits(t, usualSlack)
+	shorten(t, usual)
 	args, a := kernelArgs, archOf(matrix.Machine{})
 	own := a.kernelArgs
 	table := newTally()

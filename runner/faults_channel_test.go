@@ -41,5 +41,5 @@ var channelFaults = []fault{
 
 func TestVMFaultsOfTheChannel(t *testing.T) {
 	needVM(t)
-	injectAll(t, injections(channelFaults), usualSlack)
+	injectAll(t, injections(channelFaults), usual)
 }

@@ -46,7 +46,7 @@ watches:
 `)
 	cfg, cat := testRun(t, text.String())
 	cfg.Guest, cfg.Budget.Jobs = program(t, "faulty"), 1
-	shortWaits(t, usualSlack)
+	shorten(t, usual)
 	next := 1
 	cfg.OnEvent = func(ev Event) {
 		if ev.Run == nil || ev.Cell != nil || next == len(faults) {

@@ -55,5 +55,5 @@ var guestFaults = []fault{
 
 func TestVMFaultsOfTheGuest(t *testing.T) {
 	needVM(t)
-	injectAll(t, injections(guestFaults), usualSlack)
+	injectAll(t, injections(guestFaults), usual)
 }

@@ -91,10 +91,10 @@ var stallFaults = []fault{
 
 func TestVMFaultsOfStalls(t *testing.T) {
 	needVM(t)
-	injectAll(t, injections(stallFaults), 2*time.Second)
+	injectAll(t, injections(stallFaults), waits{2 * time.Second, usual.boot})
 }
 
 func TestVMFaultsOfTheKernel(t *testing.T) {
 	needVM(t)
-	injectAll(t, injections(kernelFaults), usualSlack)
+	injectAll(t, injections(kernelFaults), usual)
 }

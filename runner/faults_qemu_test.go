@@ -33,7 +33,7 @@ var qemuFaults = []fault{
 
 func TestVMFaultsOfQEMU(t *testing.T) {
 	needVM(t)
-	injectAll(t, injections(qemuFaults), usualSlack)
+	injectAll(t, injections(qemuFaults), usual)
 }
 
 // staleBreakpointFault is what QEMU's emulation does to a kernel that patches
@@ -53,5 +53,5 @@ func TestVMFaultsOfTheEmulation(t *testing.T) {
 		{fault: int3, phase: atSetup},
 		{fault: int3, phase: atBetween},
 		{fault: int3, phase: atTeardown},
-	}, usualSlack)
+	}, usual)
 }

@@ -48,7 +48,9 @@ type fault struct {
 	// marks is the kind of trouble that the victim is marked with.
 	marks    string
 	harmless bool
-	// machine is what is special about the kernel's machine, as YAML.
+	// kernel is what makes the trouble, faultKernel where it is nil; machine is what
+	// is special about its machine, as YAML.
+	kernel  func(testing.TB) string
 	machine string
 	// signal is sent to QEMU when the guest has announced the fault.
 	signal syscall.Signal
@@ -82,11 +84,26 @@ const (
 // faultKernel is the affected kernel with what makes trouble in it.
 func faultKernel(t testing.TB) string {
 	t.Helper()
-	patch, err := filepath.Abs("testdata/patches/trouble.patch")
+	return "build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny], patches: [affected, " +
+		testdata(t, "patches/trouble.patch") + "]}"
+}
+
+// testdata is the absolute path of a file below testdata.
+func testdata(t testing.TB, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "build: {source: {debian: {suite: bullseye, package: linux-source-5.10}}, config: [tiny], patches: [affected, " + patch + "]}"
+	return path
+}
+
+// source is the kernel that an injection boots, as YAML.
+func (i injection) source(t testing.TB) string {
+	if i.kernel != nil {
+		return i.kernel(t)
+	}
+	return faultKernel(t)
 }
 
 // injection is a fault at a phase: one kernel of the run.
@@ -97,7 +114,8 @@ type injection struct {
 	rep   int
 }
 
-func (i injection) kernel() string {
+// id is the name of its kernel.
+func (i injection) id() string {
 	mode := "ever"
 	if i.once {
 		mode = "once"
@@ -160,14 +178,13 @@ func (r injected) verdicts(n int) []matrix.Verdict {
 func inject(t *testing.T, list []injection) injected {
 	t.Helper()
 	var text strings.Builder
-	source := faultKernel(t)
 	for _, i := range list {
-		fmt.Fprintf(&text, "  - name: %s\n    %s\n", i.kernel(), source)
+		fmt.Fprintf(&text, "  - name: %s\n    %s\n", i.id(), i.source(t))
 		if i.machine != "" {
 			fmt.Fprintf(&text, "    machine: {%s}\n", i.machine)
 		}
 	}
-	fmt.Fprintf(&text, "  - name: sound\n    %s\n", source)
+	fmt.Fprintf(&text, "  - name: sound\n    %s\n", list[0].source(t))
 	cfg, cat := testRun(t, faultMatrix(text.String()))
 	cfg.Guest, cfg.Budget.Jobs = program(t, "faulty"), 1
 	r := injected{cfg: cfg, cat: cat, marks: newMarks(t, cfg, list)}
@@ -188,11 +205,10 @@ func inject(t *testing.T, list []injection) injected {
 	return r
 }
 
-// injectAll injects faults, checks every answer and prints the table. slack is
-// recordSlack for it.
-func injectAll(t *testing.T, list []injection, slack time.Duration) {
+// injectAll injects faults, checks every answer and prints the table.
+func injectAll(t *testing.T, list []injection, w waits) {
 	t.Helper()
-	shortWaits(t, slack)
+	shorten(t, w)
 	r := inject(t, list)
 	table := newTally()
 	table.left = len(r.left)
@@ -203,7 +219,7 @@ func injectAll(t *testing.T, list []injection, slack time.Duration) {
 			continue
 		}
 		i := list[n]
-		t.Run(i.kernel(), func(t *testing.T) {
+		t.Run(i.id(), func(t *testing.T) {
 			i.check(t, kr, verdicts)
 			announced := r.marks.announced(t, kr)
 			table.add(i, kr, verdicts, announced, !t.Failed())
@@ -216,15 +232,18 @@ func injectAll(t *testing.T, list []injection, slack time.Duration) {
 	table.print(t)
 }
 
-// usualSlack is recordSlack for faults that show at once.
-const usualSlack = time.Second
+// waits are recordSlack and bootDeadline for a test.
+type waits struct{ records, boot time.Duration }
 
-// shortWaits makes the waits short for a test, and sysrq's reboot a triple fault.
-func shortWaits(t *testing.T, slack time.Duration) {
+// usual are the waits for faults that show at once.
+var usual = waits{time.Second, 1250 * time.Millisecond}
+
+// shorten makes the waits short for a test, and sysrq's reboot a triple fault.
+func shorten(t *testing.T, w waits) {
 	t.Helper()
 	between, first, end, args := recordSlack, bootDeadline, endDeadline, kernelArgs
 	t.Cleanup(func() { recordSlack, bootDeadline, endDeadline, kernelArgs = between, first, end, args })
-	recordSlack, bootDeadline, endDeadline = slack, 1250*time.Millisecond, 500*time.Millisecond
+	recordSlack, bootDeadline, endDeadline = w.records, w.boot, 500*time.Millisecond
 	kernelArgs = append(slices.Clone(kernelArgs), "reboot=t")
 }
 
@@ -412,7 +431,7 @@ func newMarks(t *testing.T, cfg Config, list []injection) *marks {
 	m := &marks{dir: cfg.LogDir, signals: map[string]syscall.Signal{}, t: t}
 	for _, i := range list {
 		for n := 0; i.signal != 0 && n < maxStrikes+maxIdle; n++ {
-			m.signals[filepath.Join(m.dir, logName(i.kernel(), n))] = i.signal
+			m.signals[filepath.Join(m.dir, logName(i.id(), n))] = i.signal
 		}
 	}
 	return m

@@ -42,11 +42,10 @@ func TestAFaultCostsWhatItsPhaseAllows(t *testing.T) {
 		{name: "int3", at: []string{atBoot, atSetup, atBetween}, fails: `^oops: Oops: int3: .*QEMU's emulation`, emulator: true, boots: maxEmulator},
 	}
 	t.Setenv("KQUAL_FULL", "1")
-	shortWaits(t, 400*time.Millisecond) // busy hosts run this, too
-	bootDeadline = 750 * time.Millisecond
+	shorten(t, waits{400 * time.Millisecond, 750 * time.Millisecond}) // busy hosts run this, too
 	for _, i := range injections(faults) {
-		t.Run(i.kernel(), func(t *testing.T) {
-			kr, verdicts := playScript(t, i.kernel())
+		t.Run(i.id(), func(t *testing.T) {
+			kr, verdicts := playScript(t, i.id())
 			i.check(t, kr, verdicts)
 			if t.Failed() {
 				explainRun(t, kr, verdicts)

@@ -84,7 +84,28 @@ func init() {
 	}
 }
 
-// watchdog makes a CPU that is kept for two seconds a soft lockup.
+func init() {
+	for _, what := range []string{"freed", "beyond", "order"} {
+		faults[what] = func() { provoke(what) }
+	}
+	faults["freed-panic"] = func() {
+		write("/proc/sys/kernel/panic_on_warn", "1")
+		provoke("freed")
+	}
+	faults["hard-lockup"] = func() {
+		watchdog()
+		provoke("cli")
+	}
+	faults["hard-lockup-panic"] = func() {
+		write("/proc/sys/kernel/hardlockup_panic", "1")
+		watchdog()
+		provoke("cli")
+	}
+	faults["data-race"] = func() { provoke("race") }
+}
+
+// watchdog makes a CPU that is kept for two seconds a soft lockup, and one that
+// takes no interrupt for about as long a hard one.
 func watchdog() { write("/proc/sys/kernel/watchdog_thresh", "1") }
 
 // hungTasks makes a task that is blocked for a second a hung one.
