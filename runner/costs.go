@@ -90,7 +90,7 @@ func (r *run) costBoot(ctx context.Context, i, round int, plan *matrix.CostPlan)
 	for range costTries {
 		b := &boot{
 			image: r.images[i], guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir,
-			turn: r.turnOf(i, kr.Machine),
+			turn: r.turnOf(i, kr),
 			log:  filepath.Join(r.cfg.LogDir, logName(kr.Kernel+".costs", round)),
 			plan: wire.Plan{Kernel: kr.Kernel, Cost: &wire.CostPlan{Groups: plan.Groups}},
 		}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -9,11 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuLocks keep the races of several kqual processes of a host apart: two that
-// share a CPU take a hundred times as long, and most of their trials are not
-// decisive. A race holds, for each of its host CPUs, the name of a socket in the
-// abstract namespace (unix(7)): only one process can bind it, whoever runs it,
-// and the kernel gives back what a process that was killed held.
+// cpuLocks keep several kqual processes of a host apart: races that share a CPU
+// take a hundred times as long, and most of their trials are not decisive; one
+// beside a boot that hung, with all its CPUs busy, made 28 trials in 12 seconds.
+// A race holds, for each of its host CPUs, the name of a socket in the abstract
+// namespace (unix(7)), a boot for the one that it needs: only one process can
+// bind it, whoever runs it, and the kernel gives back what a process that was
+// killed held.
 type cpuLocks struct {
 	prefix string // of the names; empty for no locks
 }
@@ -21,10 +24,14 @@ type cpuLocks struct {
 // hostLocks are those of every kqual process.
 const hostLocks = "kqual/cpu/"
 
-// cpuPoll is how often a race looks whether its CPUs are free.
-const cpuPoll = 20 * time.Millisecond
+const (
+	// cpuPoll is how often somebody who waits looks whether a CPU is free.
+	cpuPoll = 20 * time.Millisecond
+	// cpuPatience is how long it takes until a wait is worth a word.
+	cpuPatience = 2 * time.Second
+)
 
-// cpuClaim are the locks of one race, as sockets.
+// cpuClaim are the locks of one boot or race, as sockets.
 type cpuClaim struct {
 	mu   sync.Mutex
 	over bool
@@ -34,25 +41,39 @@ type cpuClaim struct {
 
 func newCPUClaim() *cpuClaim { return &cpuClaim{done: make(chan struct{})} }
 
-// take waits until no other process races on these host CPUs, in ascending
-// order; false means that the claim was given up. Where no lock can be had at
-// all, the race goes on without.
-func (l cpuLocks) take(c *cpuClaim, cpus []int) bool {
-	if l.prefix == "" {
-		cpus = nil
-	}
+// take waits until no other process has any of these host CPUs, in ascending
+// order, and calls waits where that lasts; false means that the claim was given
+// up. Where no lock can be had at all, it goes on without.
+func (l cpuLocks) take(c *cpuClaim, cpus []int, waits func()) bool {
 	for _, cpu := range cpus {
-		for !c.try(l.prefix + strconv.Itoa(cpu)) {
-			select {
-			case <-c.done:
-				return false
-			case <-time.After(cpuPoll):
-			}
+		if !l.takeOne(c, []int{cpu}, waits) {
+			return false
 		}
 	}
+	return !c.isOver()
+}
+
+// takeOne is take for one of these host CPUs, whichever is free.
+func (l cpuLocks) takeOne(c *cpuClaim, cpus []int, waits func()) bool {
+	patience := time.AfterFunc(cpuPatience, waits)
+	defer patience.Stop()
+	for l.prefix != "" && len(cpus) > 0 {
+		if slices.ContainsFunc(cpus, func(cpu int) bool { return c.try(l.prefix + strconv.Itoa(cpu)) }) {
+			break
+		}
+		select {
+		case <-c.done:
+			return false
+		case <-time.After(cpuPoll):
+		}
+	}
+	return !c.isOver()
+}
+
+func (c *cpuClaim) isOver() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.over
+	return c.over
 }
 
 // try takes one lock, if it is free; true means that there is nothing to wait

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// raceOf boots a machine of so many virtual CPUs and wants it to race.
+// raceOf has a machine of so many virtual CPUs, which has booted, wait for its
+// race.
 func raceOf(t *testing.T, turns *turns, vcpus int) (*turnOf, <-chan struct{}) {
 	t.Helper()
-	m := &turnOf{turns, &machine{vcpus: vcpus, memory: 1}, newCPUClaim()}
-	if err := m.boot(context.Background()); err != nil {
+	m := newTurnOf(turns, &machine{vcpus: vcpus, memory: 1})
+	if err := turns.boot(context.Background(), m.m); err != nil {
 		t.Fatal(err)
 	}
 	return m, m.booted()
@@ -62,6 +63,42 @@ func TestRacesOfOtherProcessesAreWaitedFor(t *testing.T) {
 		t.Error("a machine that ended was told to race")
 	default:
 	}
+}
+
+// A boot needs a CPU that no other process has, and keeps it from their races
+// until it is up: each would starve the other.
+func TestBootsOfOtherProcessesAreWaitedFor(t *testing.T) {
+	all := len(hostCPUs())
+	locks := cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())}
+	one, two := newTurns(Budget{CPUs: all, Memory: 9}, locks), newTurns(Budget{CPUs: all, Memory: 9}, locks)
+	race, granted := raceOf(t, one, all)
+	mustGoOn(t, "the race", granted)
+	booting, told, up := newTurnOf(two, &machine{vcpus: all, memory: 1}), make(chan struct{}), make(chan struct{})
+	booting.waits = func() { close(told) }
+	go func() {
+		defer close(up)
+		if err := booting.boot(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	mustWait(t, "a boot beside the race", up)
+	mustGoOn(t, "whoever is told of the wait", told)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := newTurnOf(newTurns(Budget{CPUs: all, Memory: 9}, locks), &machine{vcpus: 1, memory: 1}).boot(ctx); err == nil {
+		t.Error("a boot that nobody wants any more went on beside the race")
+	}
+
+	race.ended()
+	mustGoOn(t, "the boot, after the race,", up)
+	if all > 1 {
+		race, granted = raceOf(t, one, all)
+		mustWait(t, "a race beside the boot", granted)
+		race.ended()
+	}
+	mustGoOn(t, "the race of what has booted", booting.booted())
+	booting.ended()
 }
 
 // Who asks for more CPUs than there are shares them.

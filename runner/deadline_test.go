@@ -99,7 +99,7 @@ func TestAGuestMayWaitForItsTurn(t *testing.T) {
 		turns.raced(racing)
 		turns.ended(racing)
 	}()
-	b := &boot{image: &kernels.Image{}, accel: AccelKVM, turn: &turnOf{turns, waiting, newCPUClaim()}}
+	b := &boot{image: &kernels.Image{}, accel: AccelKVM, turn: newTurnOf(turns, waiting)}
 	res := bootResult{}
 	begin := time.Now()
 	if err := b.follow(t.Context(), &vm{records: r, name: "none", ended: ended}, &res, begin); !errors.Is(err, wire.ErrIncomplete) {

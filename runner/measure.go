@@ -51,7 +51,7 @@ func (r *run) measure(ctx context.Context, f fetched, order int, kr *matrix.Kern
 		}
 		b := &boot{
 			image: f.image, guest: r.cfg.Guest, accel: accel, machine: kr.Machine, dir: dir, disks: r.disks,
-			turn: r.turnOf(order, kr.Machine),
+			turn: r.turnOf(order, kr),
 			log:  filepath.Join(r.cfg.LogDir, logName(kr.Kernel, len(kr.Boots))),
 			plan: wire.Plan{
 				Kernel: kr.Kernel, Sampling: r.cfg.Sampling, Cells: p.cells,

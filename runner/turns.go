@@ -13,15 +13,15 @@ type turns struct {
 	mu   sync.Mutex
 	s    *schedule
 	host []int // CPUs that the budget has
-	// locks keep the races of other processes off these CPUs; where the budget has
-	// more CPUs than the host, races share them anyway.
+	// locks keep other processes off these CPUs; where the budget has more CPUs than
+	// the host, races share them anyway.
 	locks cpuLocks
 
 	confine map[*machine]func(cpus []int) // keeps a machine that does not race out of the way
 }
 
-// newTurns makes turns for a budget, apart from the races of other processes
-// with the same locks.
+// newTurns makes turns for a budget, apart from those of other processes with the
+// same locks.
 func newTurns(b Budget, locks cpuLocks) *turns {
 	host := hostCPUs()
 	if b.CPUs > len(host) {
@@ -142,25 +142,48 @@ func (t *turns) grant() {
 }
 
 // turnOf are the turns of one machine; nil is that of a machine that has the
-// host to itself.
+// host to itself. Beside this process's own turns it waits for other kqual
+// processes: a boot for any CPU, a race for those that it has.
 type turnOf struct {
 	turns *turns
 	m     *machine
-	claim *cpuClaim
+	waits func() // told once, where another process has the CPUs
+
+	booting, racing *cpuClaim
 }
 
 // turnOf is that of one boot. A kernel that has begun goes on before others begin.
-func (r *run) turnOf(order int, m matrix.Machine) *turnOf {
-	return &turnOf{r.turns, &machine{order: order, vcpus: m.VCPUs, memory: m.Memory + qemuMemory}, newCPUClaim()}
+func (r *run) turnOf(order int, kr *matrix.KernelRun) *turnOf {
+	t := newTurnOf(r.turns, &machine{order: order, vcpus: kr.Machine.VCPUs, memory: kr.Machine.Memory + qemuMemory})
+	t.waits = sync.OnceFunc(func() {
+		r.emit(Event{Kernel: kr.Kernel, Text: "another kqual has this host's CPUs; waiting for them"})
+	})
+	return t
 }
 
-// boot is turns.boot.
-func (t *turnOf) boot(ctx context.Context) error { return t.turns.boot(ctx, t.m) }
+func newTurnOf(t *turns, m *machine) *turnOf {
+	return &turnOf{turns: t, m: m, waits: func() {}, booting: newCPUClaim(), racing: newCPUClaim()}
+}
+
+// boot waits until the machine may boot, or ctx is done.
+func (t *turnOf) boot(ctx context.Context) error {
+	if err := t.turns.boot(ctx, t.m); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, t.booting.giveUp)
+	defer stop()
+	if !t.turns.locks.takeOne(t.booting, t.turns.host, t.waits) {
+		t.ended()
+		return ctx.Err()
+	}
+	return nil
+}
 
 // ended is turns.ended.
 func (t *turnOf) ended() {
 	if t != nil {
-		t.claim.giveUp()
+		t.booting.giveUp()
+		t.racing.giveUp()
 		t.turns.ended(t.m)
 	}
 }
@@ -172,14 +195,15 @@ func (t *turnOf) booted() <-chan struct{} {
 		close(now)
 		return now
 	}
+	t.booting.giveUp()
 	granted := t.turns.booted(t.m)
 	go func() {
 		select {
 		case <-granted:
-			if t.turns.locks.take(t.claim, t.turns.cpus(t.m)) {
+			if t.turns.locks.take(t.racing, t.turns.cpus(t.m), t.waits) {
 				close(now)
 			}
-		case <-t.claim.done:
+		case <-t.racing.done:
 		}
 	}()
 	return now
@@ -188,7 +212,7 @@ func (t *turnOf) booted() <-chan struct{} {
 // raced is turns.raced.
 func (t *turnOf) raced() {
 	if t != nil {
-		t.claim.giveUp()
+		t.racing.giveUp()
 		t.turns.raced(t.m)
 	}
 }
