@@ -120,7 +120,8 @@ func TestRevisionThatIsNotThereIsNamed(t *testing.T) {
 	}
 }
 
-// A server that says nothing more is given up, and leaves no commit behind.
+// A server that says nothing more is given up (the test would not end), and
+// leaves no commit behind.
 func TestRepositoryThatStallsIsGivenUp(t *testing.T) {
 	b := newBuilder(t, fakeSource())
 	gitStall = time.Second
@@ -134,13 +135,9 @@ func TestRepositoryThatStallsIsGivenUp(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(done) })
-	begin := time.Now()
 	_, err := b.fetchGit(gitOrigin{URL: server.URL + "/linux.git", Rev: "v1"})
 	if !refused(err) || !strings.Contains(err.Error(), "fetch v1 of "+server.URL) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v", err)
-	}
-	if took := time.Since(begin); took > 30*time.Second {
-		t.Errorf("it took %s", took)
 	}
 	want(t, "left behind", leftovers(t, b.Cache, "build", "tree"), nil)
 }
