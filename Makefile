@@ -112,7 +112,7 @@ proposals: deps build
 # The large counts, part by part: whole matrices (lower case) and tests. Each
 # part's result appears under docs/full as soon as it is through.
 FULL := Soak Repetitions EveryScenario AKilledRun AKilledNightly FromGit filesystems bases toolchains proposals \
-        FaultsOfTheKernel FaultsOfStalls FaultsOfTheGuest FaultsOfTheChannel FaultsOfQEMU FaultsOfTheEmulation FaultsOfTheBoot FaultsOfTheDisk
+        FaultsOfTheKernel FaultsOfStalls FaultsOfChecks FaultsOfTheGuest FaultsOfTheChannel FaultsOfQEMU FaultsOfTheEmulation FaultsOfTheBoot FaultsOfTheDisk
 full: deps build
 	@scripts/deps $(TEST_PACKAGES) $(if $(filter toolchains,$(FULL)),$(COMPILER_PACKAGES))
 	@mkdir -p docs/full
