@@ -113,8 +113,8 @@ func cause(splats []matrix.Splat, panic matrix.Splat) matrix.Splat {
 }
 
 // worst returns the splat that ended a boot: a panic if there is one, or what it
-// followed from; else the first oops or BUG, or the last of what can be survived;
-// ok is false where nothing fatal was found.
+// followed from; else the first oops or BUG, the last lockup, or the last of what
+// can be survived; ok is false where nothing fatal was found.
 func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 	for i, s := range splats {
 		if s.Kind == "panic" {
@@ -126,10 +126,12 @@ func worst(splats []matrix.Splat) (s matrix.Splat, ok bool) {
 			return s, true
 		}
 	}
-	for i := len(splats) - 1; i >= 0; i-- {
-		switch splats[i].Kind {
-		case "lockup", "KASAN", "KFENCE", "OOM", "RCU stall", "hung task":
-			return splats[i], true
+	// A CPU that is locked up stalls RCU and tasks, too.
+	for _, kinds := range [][]string{{"lockup"}, {"KASAN", "KFENCE", "OOM", "RCU stall", "hung task"}} {
+		for _, s := range slices.Backward(splats) {
+			if slices.Contains(kinds, s.Kind) {
+				return s, true
+			}
 		}
 	}
 	return matrix.Splat{}, false

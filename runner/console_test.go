@@ -86,6 +86,7 @@ func TestAPanicOnRequestIsToldAsWhatItFollowedFrom(t *testing.T) {
 	for cause, panic := range map[string]string{
 		"WARNING: CPU: 1 PID: 9 at x.c:1 f+0x0/0x1":                           "panic_on_warn set ...",
 		"watchdog: BUG: soft lockup - CPU#1 stuck for 3s! [init:1]":           "softlockup: hung tasks",
+		"watchdog: Watchdog detected hard LOCKUP on cpu 0":                    "Hard LOCKUP",
 		"INFO: task init:1 blocked for more than 1 seconds.":                  "hung_task: blocked tasks",
 		"rcu: INFO: rcu_sched self-detected stall on CPU":                     "RCU Stall",
 		"BUG: KASAN: use-after-free in inotify_handle_inode_event+0x1a/0x2f0": "panic_on_warn set ...",
@@ -95,6 +96,14 @@ func TestAPanicOnRequestIsToldAsWhatItFollowedFrom(t *testing.T) {
 		if !ok || s.Line != cause {
 			t.Errorf("%s: got %v, %t", panic, s, ok)
 		}
+	}
+}
+
+// What stalls because a CPU is locked up is told as the lockup.
+func TestALockupOutranksTheStallThatItMakes(t *testing.T) {
+	log := "watchdog: Watchdog detected hard LOCKUP on cpu 0\nrcu: INFO: rcu_sched detected stalls on CPUs/tasks:\nINFO: task init:1 blocked for more than 1 seconds.\n"
+	if s, ok := worst(scanConsole(strings.NewReader(log))); !ok || s.Kind != "lockup" {
+		t.Errorf("got %v, %t", s, ok)
 	}
 }
 

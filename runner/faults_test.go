@@ -411,6 +411,9 @@ func explainRun(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Verdict) {
 	t.Helper()
 	for n, c := range kr.Cells {
 		t.Logf("%s: %s, ended %+v, marked %+v", c.Cell.Watch.Name, matrix.VerdictText(verdicts[n]), c.Ended, c.Splats)
+		if o := c.Outcome; o != nil {
+			t.Logf("its set-up took %s, its trials %s: %+v", o.Setup, o.Elapsed, o.Counts)
+		}
 	}
 	for _, b := range kr.Boots {
 		t.Logf("boot: end %q, why %q", b.End, b.Why)
