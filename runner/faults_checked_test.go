@@ -22,15 +22,15 @@ var checkedFaults = func() []fault {
 	everywhere := []string{atTrials, atBoot, atStart, atSetup, atBetween, atTeardown, atEnd}
 	return []fault{
 		{
-			name: "freed", means: "memory is used that was freed", kernel: checked, at: []string{atTrials, atSetup},
+			name: "freed", means: "memory is read that was freed", kernel: checked, at: []string{atTrials, atSetup},
 			marks: "KASAN",
 		},
 		{
-			name: "beyond", means: "a byte behind the end of memory is used", kernel: checked, at: []string{atSetup, atTrials},
+			name: "beyond", means: "a byte behind the end of memory is read", kernel: checked, at: []string{atSetup, atTrials},
 			marks: "KASAN",
 		},
 		{
-			name: "freed-panic", means: "memory is used that was freed, panic_on_warn=1", kernel: checked, at: everywhere,
+			name: "freed-panic", means: "memory is read that was freed, panic_on_warn=1", kernel: checked, at: everywhere,
 			fails: `^KASAN: BUG: KASAN: slab-use-after-free in trouble_`,
 		},
 		{
