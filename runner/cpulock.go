@@ -21,8 +21,8 @@ type cpuLocks struct {
 	prefix string // of the names; empty for no locks
 }
 
-// hostLocks are those of every kqual process.
-const hostLocks = "kqual/cpu/"
+// hostLocks is the prefix of every kqual process.
+var hostLocks = "kqual/cpu/"
 
 const (
 	// cpuPoll is how often somebody who waits looks whether a CPU is free.

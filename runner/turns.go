@@ -172,7 +172,8 @@ func (t *turnOf) boot(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, t.booting.giveUp)
 	defer stop()
-	if !t.turns.locks.takeOne(t.booting, t.turns.host, t.waits) {
+	cpus := slices.Concat(t.turns.cpus(t.m), t.turns.host) // its own, if it can be had
+	if !t.turns.locks.takeOne(t.booting, cpus, t.waits) {
 		t.ended()
 		return ctx.Err()
 	}
