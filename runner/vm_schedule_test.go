@@ -15,13 +15,24 @@ type span struct{ begin, end time.Time }
 
 func (s span) overlaps(o span) bool { return s.begin.Before(o.end) && o.begin.Before(s.end) }
 
+// haveTheHost keeps other kqual processes off the host's CPUs until the end of
+// the test, whose own machines have locks of their own meanwhile.
+func haveTheHost(t *testing.T) {
+	t.Helper()
+	theirs, all := hostLocks, newCPUClaim()
+	cpuLocks{theirs}.take(all, hostCPUs(), func() { t.Log("waiting for other processes") })
+	hostLocks = fmt.Sprintf("kqual-test/%d/", os.Getpid())
+	t.Cleanup(func() {
+		hostLocks = theirs
+		all.giveUp()
+	})
+}
+
 // Two machines whose races fit on the host's CPUs run side by side; two that do
 // not take turns, and only their boots go together.
 func TestVMRacesShareNoCPU(t *testing.T) {
 	needVM(t)
-	theirs := hostLocks
-	t.Cleanup(func() { hostLocks = theirs })
-	hostLocks = fmt.Sprintf("kqual-test/%d/", os.Getpid()) // whatever else runs
+	haveTheHost(t)
 	for _, tt := range []struct {
 		vcpus      int
 		sideBySide bool
