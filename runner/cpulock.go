@@ -57,10 +57,8 @@ func (l cpuLocks) take(c *cpuClaim, cpus []int, waits func()) bool {
 func (l cpuLocks) takeOne(c *cpuClaim, cpus []int, waits func()) bool {
 	patience := time.AfterFunc(cpuPatience, waits)
 	defer patience.Stop()
-	for l.prefix != "" && len(cpus) > 0 {
-		if slices.ContainsFunc(cpus, func(cpu int) bool { return c.try(l.prefix + strconv.Itoa(cpu)) }) {
-			break
-		}
+	free := func(cpu int) bool { return c.try(l.prefix + strconv.Itoa(cpu)) }
+	for l.prefix != "" && len(cpus) > 0 && !slices.ContainsFunc(cpus, free) {
 		select {
 		case <-c.done:
 			return false

@@ -8,6 +8,12 @@ import (
 	"time"
 )
 
+// testLocks are none of any kqual's.
+func testLocks() cpuLocks { return cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())} }
+
+// process is one kqual among others, with a budget of so many CPUs.
+func process(cpus int) *turns { return newTurns(Budget{CPUs: cpus, Memory: 9}, testLocks()) }
+
 // raceOf has a machine of so many virtual CPUs, which has booted, wait for its
 // race.
 func raceOf(t *testing.T, turns *turns, vcpus int) (*turnOf, <-chan struct{}) {
@@ -40,8 +46,7 @@ func mustWait(t *testing.T, what string, granted <-chan struct{}) {
 // Processes that know nothing of each other race one after the other.
 func TestRacesOfOtherProcessesAreWaitedFor(t *testing.T) {
 	all := len(hostCPUs())
-	locks := cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())}
-	one, two := newTurns(Budget{CPUs: all, Memory: 9}, locks), newTurns(Budget{CPUs: all, Memory: 9}, locks)
+	one, two := process(all), process(all)
 	first, granted := raceOf(t, one, all)
 	mustGoOn(t, "the first race", granted)
 	second, next := raceOf(t, two, all)
@@ -69,8 +74,7 @@ func TestRacesOfOtherProcessesAreWaitedFor(t *testing.T) {
 // until it is up: each would starve the other.
 func TestBootsOfOtherProcessesAreWaitedFor(t *testing.T) {
 	all := len(hostCPUs())
-	locks := cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())}
-	one, two := newTurns(Budget{CPUs: all, Memory: 9}, locks), newTurns(Budget{CPUs: all, Memory: 9}, locks)
+	one, two := process(all), process(all)
 	race, granted := raceOf(t, one, all)
 	mustGoOn(t, "the race", granted)
 	booting, told, up := newTurnOf(two, &machine{vcpus: all, memory: 1}), make(chan struct{}), make(chan struct{})
@@ -86,7 +90,7 @@ func TestBootsOfOtherProcessesAreWaitedFor(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := newTurnOf(newTurns(Budget{CPUs: all, Memory: 9}, locks), &machine{vcpus: 1, memory: 1}).boot(ctx); err == nil {
+	if err := newTurnOf(process(all), &machine{vcpus: 1, memory: 1}).boot(ctx); err == nil {
 		t.Error("a boot that nobody wants any more went on beside the race")
 	}
 
@@ -104,8 +108,7 @@ func TestBootsOfOtherProcessesAreWaitedFor(t *testing.T) {
 // Who asks for more CPUs than there are shares them.
 func TestRacesThatMayShareCPUsDoNotWait(t *testing.T) {
 	all := len(hostCPUs())
-	locks := cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())}
-	turns := newTurns(Budget{CPUs: 2 * all, Memory: 9}, locks)
+	turns := process(2 * all)
 	first, granted := raceOf(t, turns, all)
 	mustGoOn(t, "the first race", granted)
 	second, next := raceOf(t, turns, all)

@@ -19,7 +19,6 @@ func checkedKernel(config string) func(testing.TB) string {
 // Faults that only a kernel notices which checks itself.
 var checkedFaults = func() []fault {
 	checked, racing := checkedKernel("checked.config"), checkedKernel("kcsan.config")
-	everywhere := []string{atTrials, atBoot, atStart, atSetup, atBetween, atTeardown, atEnd}
 	return []fault{
 		{
 			name: "freed", means: "memory is read that was freed", kernel: checked, at: []string{atTrials, atSetup},
@@ -30,7 +29,7 @@ var checkedFaults = func() []fault {
 			marks: "KASAN",
 		},
 		{
-			name: "freed-panic", means: "memory is read that was freed, panic_on_warn=1", kernel: checked, at: everywhere,
+			name: "freed-panic", means: "memory is read that was freed, panic_on_warn=1", kernel: checked, at: everyPhase,
 			fails: `^KASAN: BUG: KASAN: slab-use-after-free in trouble_`,
 		},
 		{
@@ -38,11 +37,11 @@ var checkedFaults = func() []fault {
 			marks: "lockdep",
 		},
 		{
-			name: "hard-lockup", means: "the CPU spins with interrupts off, watchdog_thresh=1", kernel: checked, at: everywhere[:6], // the end is too short for it
+			name: "hard-lockup", means: "the CPU spins with interrupts off, watchdog_thresh=1", kernel: checked, at: everyPhase[:6], // the end is too short for it
 			fails: `^lockup: watchdog: (CPU\d: )?Watchdog detected hard LOCKUP on cpu \d`,
 		},
 		{
-			name: "hard-lockup-panic", means: "the CPU spins with interrupts off, hardlockup_panic=1", kernel: checked, at: everywhere[:6],
+			name: "hard-lockup-panic", means: "the CPU spins with interrupts off, hardlockup_panic=1", kernel: checked, at: everyPhase[:6],
 			fails: `^lockup: watchdog: (CPU\d: )?Watchdog detected hard LOCKUP on cpu \d`,
 		},
 		{

@@ -249,6 +249,7 @@ func shorten(t *testing.T, w waits) {
 
 // check says whether everything that is known of the kernel is as it must be.
 func (i injection) check(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Verdict) {
+	i.checkVerdicts(t, kr, verdicts)
 	if i.fails == "" {
 		i.checkHarmless(t, kr, verdicts)
 		return
@@ -261,11 +262,6 @@ func (i injection) check(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Ve
 		for _, c := range kr.Cells {
 			i.isTheFault(t, c.Error)
 		}
-		for n, v := range verdicts {
-			if v.Kind != matrix.VerdictError {
-				t.Errorf("cell %d of a kernel that never came to it: %s", n, matrix.VerdictText(v))
-			}
-		}
 		want := max(i.boots, 1)
 		if i.boots == 0 && i.again {
 			want = maxIdle
@@ -273,16 +269,11 @@ func (i injection) check(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Ve
 		i.boot(t, kr, want)
 	case atSetup, atTrials:
 		c := kr.Cells[victimCell]
-		if i.once {
-			rightVerdicts(t, kr, verdicts, -1)
-			if len(c.Ended) != 1 {
-				t.Errorf("%d boots ended in the victim, want 1", len(c.Ended))
-			}
-		} else {
-			rightVerdicts(t, kr, verdicts, victimCell)
-			if c.Error == nil || len(c.Ended) != maxStrikes || verdicts[victimCell].Kind != matrix.VerdictError {
-				t.Errorf("%d boots ended in the victim: %s", len(c.Ended), matrix.VerdictText(verdicts[victimCell]))
-			}
+		switch {
+		case i.once && len(c.Ended) != 1:
+			t.Errorf("%d boots ended in the victim, want 1", len(c.Ended))
+		case !i.once && (c.Error == nil || len(c.Ended) != maxStrikes):
+			t.Errorf("%d boots ended in the victim: %s", len(c.Ended), matrix.VerdictText(verdicts[victimCell]))
 		}
 		for _, e := range c.Ended {
 			i.isTheFault(t, &e)
@@ -303,15 +294,12 @@ func (i injection) check(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Ve
 		}
 		i.boot(t, kr, want)
 	case atBetween:
-		rightVerdicts(t, kr, verdicts, -1)
 		i.boot(t, kr, 2)
 		i.isTheFault(t, &matrix.Failure{Side: i.wantSide(), Reason: kr.Boots[0].Why, Log: kr.Boots[0].ConsoleLog})
 	case atTeardown:
-		rightVerdicts(t, kr, verdicts, -1)
 		i.boot(t, kr, 1)
 		i.isTheFault(t, &matrix.Failure{Side: i.wantSide(), Reason: kr.Boots[0].Why, Log: kr.Boots[0].ConsoleLog})
 	case atEnd:
-		rightVerdicts(t, kr, verdicts, -1)
 		i.boot(t, kr, 1)
 		end := kr.Boots[0].End
 		if !regexp.MustCompile(`^done(, then ` + strings.TrimPrefix(i.fails, "^") + `.*|, but did not power off)?$`).MatchString(end) {
@@ -320,8 +308,28 @@ func (i injection) check(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Ve
 	}
 }
 
+// checkVerdicts checks that nothing is lost or false.
+func (i injection) checkVerdicts(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Verdict) {
+	t.Helper()
+	struck := i.fails != ""
+	switch {
+	case struck && (i.phase == atBoot || i.phase == atStart):
+		for n, v := range verdicts {
+			if v.Kind != matrix.VerdictError {
+				t.Errorf("cell %d of a kernel that never came to it: %s", n, matrix.VerdictText(v))
+			}
+		}
+	case struck && !i.once && (i.phase == atSetup || i.phase == atTrials):
+		rightVerdicts(t, kr, verdicts, victimCell)
+		if v := verdicts[victimCell]; v.Kind != matrix.VerdictError {
+			t.Errorf("the victim of every boot: %s", matrix.VerdictText(v))
+		}
+	default:
+		rightVerdicts(t, kr, verdicts, -1)
+	}
+}
+
 func (i injection) checkHarmless(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Verdict) {
-	rightVerdicts(t, kr, verdicts, -1)
 	i.boot(t, kr, 1)
 	if kr.Boots[0].End != "done" {
 		t.Errorf("the boot ended %q", kr.Boots[0].End)

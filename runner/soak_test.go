@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"kqual/matrix"
 )
 
 // How long the soak takes in make test, and in make full; KQUAL_SOAK says
@@ -80,6 +78,7 @@ func TestVMSoak(t *testing.T) {
 		var cfg Config
 		t.Run(i.id(), func(t *testing.T) {
 			r := inject(t, []injection{i})
+			// A busy host may end a boot that has no fault, too: what it costs then is a boot.
 			i.checkVerdicts(t, r.runs[0], r.verdicts(0))
 			rightVerdicts(t, r.runs[1], r.verdicts(1), -1)
 			if t.Failed() {
@@ -119,28 +118,6 @@ func TestVMSoak(t *testing.T) {
 		if n > m+c.slack(m) {
 			t.Errorf("%s grew from %d to %d", c.name, m, n)
 		}
-	}
-}
-
-// checkVerdicts checks that nothing is lost or false. A busy host may end a boot
-// that has no fault, too: what it costs then is a boot.
-func (i injection) checkVerdicts(t *testing.T, kr matrix.KernelRun, verdicts []matrix.Verdict) {
-	t.Helper()
-	struck := i.fails != ""
-	switch {
-	case struck && (i.phase == atBoot || i.phase == atStart):
-		for n, v := range verdicts {
-			if v.Kind != matrix.VerdictError {
-				t.Errorf("cell %d of a kernel that never came to it: %s", n, matrix.VerdictText(v))
-			}
-		}
-	case struck && !i.once && (i.phase == atSetup || i.phase == atTrials):
-		rightVerdicts(t, kr, verdicts, victimCell)
-		if v := verdicts[victimCell]; v.Kind != matrix.VerdictError {
-			t.Errorf("the victim of every boot: %s", matrix.VerdictText(v))
-		}
-	default:
-		rightVerdicts(t, kr, verdicts, -1)
 	}
 }
 

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ func haveTheHost(t *testing.T) {
 	t.Helper()
 	theirs, all := hostLocks, newCPUClaim()
 	cpuLocks{theirs}.take(all, hostCPUs(), func() { t.Log("waiting for other processes") })
-	hostLocks = fmt.Sprintf("kqual-test/%d/", os.Getpid())
+	hostLocks = testLocks().prefix
 	t.Cleanup(func() {
 		hostLocks = theirs
 		all.giveUp()
