@@ -159,7 +159,7 @@ func (b *boot) start(ctx context.Context, res *bootResult) (*vm, error) {
 	}
 	return startVM(ctx, vmConfig{
 		arch: a, accel: b.accel, machine: b.machine, kernel: absolute(kernel), initramfs: absolute(initramfs),
-		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.bootCPUs(b.cpus),
+		disks: disks, consoleLog: absolute(b.log), cpus: b.turn.quiet(b.cpus),
 	})
 }
 

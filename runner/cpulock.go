@@ -10,19 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuLocks keep several kqual processes of a host apart: races that share a CPU
-// take a hundred times as long, and most of their trials are not decisive; one
-// beside a boot that hung, with all its CPUs busy, made 28 trials in 12 seconds.
+// cpuLocks keep races and boots apart, those of this process and of the other
+// kqual processes of a host: races that share a CPU take a hundred times as
+// long, and most of their trials are not decisive; one beside a boot that hung,
+// with all its CPUs busy, made 28 trials in 12 seconds.
+//
 // A race holds, for each of its host CPUs, the name of a socket in the abstract
 // namespace (unix(7)), a boot for the one that it needs: only one process can
 // bind it, whoever runs it, and the kernel gives back what a process that was
 // killed held.
 type cpuLocks struct {
-	prefix string // of the names; empty for no locks
+	prefix string // of the sockets; empty keeps no other process away
+
+	mu   sync.Mutex
+	held map[int]int // host CPU → socket, noSocket where there is none
 }
 
 // hostLocks is the prefix of every kqual process.
 var hostLocks = "kqual/cpu/"
+
+const noSocket = -1
 
 const (
 	// cpuPoll is how often somebody who waits looks whether a CPU is free.
@@ -31,67 +38,138 @@ const (
 	cpuPatience = 2 * time.Second
 )
 
-// cpuClaim are the locks of one boot or race, as sockets.
+func newCPULocks(prefix string) *cpuLocks {
+	return &cpuLocks{prefix: prefix, held: map[int]int{}}
+}
+
+// try takes a CPU, if nobody has it. Where no socket can be had at all, only
+// this process knows of it.
+func (l *cpuLocks) try(cpu int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, mine := l.held[cpu]; mine {
+		return false
+	}
+	fd, free := l.bind(cpu)
+	if free {
+		l.held[cpu] = fd
+	}
+	return free
+}
+
+// release gives CPUs back.
+func (l *cpuLocks) release(cpus []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, cpu := range cpus {
+		unbind(l.held[cpu])
+		delete(l.held, cpu)
+	}
+}
+
+// foreign says whether another process has a CPU now.
+func (l *cpuLocks) foreign(cpu int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, mine := l.held[cpu]; mine {
+		return false
+	}
+	fd, free := l.bind(cpu)
+	if free {
+		unbind(fd)
+	}
+	return !free
+}
+
+// bind binds the socket of a CPU; free is false where another process has.
+func (l *cpuLocks) bind(cpu int) (fd int, free bool) {
+	if l.prefix == "" {
+		return noSocket, true
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return noSocket, true
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: "@" + l.prefix + strconv.Itoa(cpu)}); err != nil {
+		_ = unix.Close(fd)
+		return noSocket, !errors.Is(err, unix.EADDRINUSE)
+	}
+	return fd, true
+}
+
+func unbind(fd int) {
+	if fd != noSocket {
+		_ = unix.Close(fd)
+	}
+}
+
+// cpuClaim is what one boot or race has of the locks, or waits for.
 type cpuClaim struct {
+	locks *cpuLocks
+	done  chan struct{} // closed when it is given up
+
 	mu   sync.Mutex
 	over bool
-	done chan struct{}
-	held []int
+	cpus []int
 }
 
-func newCPUClaim() *cpuClaim { return &cpuClaim{done: make(chan struct{})} }
-
-// take waits until no other process has any of these host CPUs, in ascending
-// order, and calls waits where that lasts; false means that the claim was given
-// up. Where no lock can be had at all, it goes on without.
-func (l cpuLocks) take(c *cpuClaim, cpus []int, waits func()) bool {
-	for _, cpu := range cpus {
-		if !l.takeOne(c, []int{cpu}, waits) {
-			return false
-		}
-	}
-	return !c.isOver()
+func newCPUClaim(locks *cpuLocks) *cpuClaim {
+	return &cpuClaim{locks: locks, done: make(chan struct{})}
 }
 
-// takeOne is take for one of these host CPUs, whichever is free.
-func (l cpuLocks) takeOne(c *cpuClaim, cpus []int, waits func()) bool {
+// take waits until n of these host CPUs, given in ascending order, can be had,
+// whichever they are, and calls waits where that lasts. It returns them in that
+// order; false means that the claim was given up.
+//
+// Meanwhile it keeps what it could have of the first n, as far as nothing is
+// missing among them. So somebody who waits and has something only needs CPUs
+// behind it, no two wait for each other, and boots cannot take one CPU after
+// the other from a race for ever.
+func (c *cpuClaim) take(n int, cpus []int, waits func()) ([]int, bool) {
 	patience := time.AfterFunc(cpuPatience, waits)
 	defer patience.Stop()
-	free := func(cpu int) bool { return c.try(l.prefix + strconv.Itoa(cpu)) }
-	for l.prefix != "" && len(cpus) > 0 && !slices.ContainsFunc(cpus, free) {
+	n = min(n, len(cpus))
+	for {
+		got, over := c.try(n, cpus)
+		if over || len(got) == n {
+			return got, !over
+		}
 		select {
 		case <-c.done:
-			return false
+			return nil, false
 		case <-time.After(cpuPoll):
 		}
 	}
-	return !c.isOver()
+}
+
+// try is one look of take: what it returns is all, or what to keep.
+func (c *cpuClaim) try(n int, cpus []int) (got []int, over bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return nil, true
+	}
+	for _, cpu := range cpus {
+		if len(c.cpus) < n && !slices.Contains(c.cpus, cpu) && c.locks.try(cpu) {
+			c.cpus = append(c.cpus, cpu)
+		}
+	}
+	slices.Sort(c.cpus)
+	if len(c.cpus) < n {
+		keep := 0
+		for keep < len(c.cpus) && c.cpus[keep] == cpus[keep] {
+			keep++
+		}
+		c.locks.release(c.cpus[keep:])
+		c.cpus = c.cpus[:keep]
+	}
+	return slices.Clone(c.cpus), false
 }
 
 func (c *cpuClaim) isOver() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.over
-}
-
-// try takes one lock, if it is free; true means that there is nothing to wait
-// for.
-func (c *cpuClaim) try(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return true
-	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return true
-	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: "@" + name}); err != nil {
-		_ = unix.Close(fd)
-		return !errors.Is(err, unix.EADDRINUSE)
-	}
-	c.held = append(c.held, fd)
-	return true
 }
 
 // giveUp gives back what is held and ends a take that waits.
@@ -103,7 +181,5 @@ func (c *cpuClaim) giveUp() {
 	}
 	c.over = true
 	close(c.done)
-	for _, fd := range c.held {
-		_ = unix.Close(fd)
-	}
+	c.locks.release(c.cpus)
 }

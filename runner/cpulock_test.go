@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
 
 // testLocks are none of any kqual's.
-func testLocks() cpuLocks { return cpuLocks{fmt.Sprintf("kqual-test/%d/", os.Getpid())} }
+func testLocks() string { return fmt.Sprintf("kqual-test/%d/", os.Getpid()) }
 
 // process is one kqual among others, with a budget of so many CPUs.
 func process(cpus int) *turns { return newTurns(Budget{CPUs: cpus, Memory: 9}, testLocks()) }
@@ -103,6 +104,77 @@ func TestBootsOfOtherProcessesAreWaitedFor(t *testing.T) {
 	}
 	mustGoOn(t, "the race of what has booted", booting.booted())
 	booting.ended()
+}
+
+// On a host with more CPUs than one race needs, processes take different ones,
+// and each keeps its boots off the other's.
+func TestRacesOfOtherProcessesGoElsewhere(t *testing.T) {
+	host := []int{4, 5, 6, 7, 8}
+	var all []*turns
+	for range 3 {
+		p := process(1)
+		p.host, p.s, p.shared = host, newSchedule(len(host), 9, 0), false
+		all = append(all, p)
+	}
+	first, granted := raceOf(t, all[0], 2)
+	mustGoOn(t, "the first race", granted)
+	second, granted := raceOf(t, all[1], 2)
+	mustGoOn(t, "a second race beside it", granted)
+	if one, two := first.cpus(nil), second.cpus(nil); !slices.Equal(one, []int{4, 5}) || !slices.Equal(two, []int{6, 7}) {
+		t.Errorf("they race on %v and %v", one, two)
+	}
+	if got := all[0].quiet(); !slices.Equal(got, []int{8}) {
+		t.Errorf("the first process boots on %v", got)
+	}
+	if got := all[2].quiet(); !slices.Equal(got, []int{8}) {
+		t.Errorf("a third process boots on %v", got)
+	}
+
+	third, granted := raceOf(t, all[2], 2)
+	mustWait(t, "a third race on one free CPU", granted)
+	booting := newTurnOf(all[0], &machine{vcpus: 1, memory: 1})
+	if err := booting.boot(t.Context()); err != nil { // the race that waits does not keep the last CPU
+		t.Fatal(err)
+	}
+	second.raced()
+	mustGoOn(t, "the third race, after the second,", granted)
+	if got := third.cpus(nil); !slices.Equal(got, []int{6, 7}) {
+		t.Errorf("the third races on %v", got)
+	}
+	for _, m := range []*turnOf{first, second, third, booting} {
+		m.ended()
+	}
+	if got := all[0].quiet(); !slices.Equal(got, host) {
+		t.Errorf("after all, boots have %v", got)
+	}
+}
+
+// A race that needs two CPUs comes to its turn although others take one after
+// the other all the time.
+func TestARaceIsNotStarved(t *testing.T) {
+	host := []int{0, 1}
+	race := newCPUClaim(newCPULocks(testLocks()))
+	others := newCPULocks(testLocks())
+	one, two := newCPUClaim(others), newCPUClaim(others)
+	one.take(1, host, func() {})
+	two.take(1, host, func() {})
+	got := make(chan struct{})
+	go func() {
+		defer close(got)
+		race.take(2, host, func() {})
+	}()
+	mustWait(t, "a race without CPUs", got)
+	one.giveUp()
+	time.Sleep(5 * cpuPoll)
+	if next := newCPUClaim(others); true {
+		if cpus, _ := next.try(1, host); len(cpus) > 0 {
+			t.Errorf("another has CPUs %v, which the race waits for", cpus)
+		}
+		next.giveUp()
+	}
+	two.giveUp()
+	mustGoOn(t, "the race", got)
+	race.giveUp()
 }
 
 // Who asks for more CPUs than there are shares them.

@@ -82,7 +82,7 @@ func TestAGuestMayWaitForItsTurn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	turns := newTurns(Budget{CPUs: 2, Memory: 99}, cpuLocks{})
+	turns := newTurns(Budget{CPUs: 2, Memory: 99}, "")
 	racing, waiting := &machine{order: 0, vcpus: 2}, &machine{order: 1, vcpus: 2}
 	for _, m := range []*machine{racing, waiting} {
 		if err := turns.boot(t.Context(), m); err != nil {

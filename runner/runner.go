@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config) ([]matrix.KernelRun, error) {
 	}
 	cfg.Budget = cfg.Budget.Resolve()
 	r := &run{
-		cfg: cfg, tmp: tmp, disks: disks, turns: newTurns(cfg.Budget, cpuLocks{hostLocks}),
+		cfg: cfg, tmp: tmp, disks: disks, turns: newTurns(cfg.Budget, hostLocks),
 		runs: make([]matrix.KernelRun, len(cfg.Plan.Kernels)), images: make([]*kernels.Image, len(cfg.Plan.Kernels)),
 	}
 	for i, k := range cfg.Plan.Kernels {

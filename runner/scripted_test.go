@@ -59,7 +59,7 @@ func playScript(t *testing.T, kernel string) (matrix.KernelRun, []matrix.Verdict
 	t.Helper()
 	cfg, cat := testRun(t, faultMatrix("  - name: "+kernel+"\n    file: {vmlinuz: /nowhere}\n"))
 	cfg.Accel = AccelTCG
-	r := &run{cfg: cfg, tmp: t.TempDir(), turns: newTurns(cfg.Budget.Resolve(), cpuLocks{}), runs: []matrix.KernelRun{newKernelRun(cfg.Plan.Kernels[0])}}
+	r := &run{cfg: cfg, tmp: t.TempDir(), turns: newTurns(cfg.Budget.Resolve(), ""), runs: []matrix.KernelRun{newKernelRun(cfg.Plan.Kernels[0])}}
 	vmlinux := filepath.Join(t.TempDir(), "vmlinux")
 	if err := os.WriteFile(vmlinux, nil, 0o644); err != nil {
 		t.Fatal(err)

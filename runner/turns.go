@@ -2,34 +2,35 @@ package runner
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
 	"kqual/matrix"
 )
 
-// turns is a schedule that goroutines wait for, on real CPUs.
+// turns is a schedule that goroutines wait for, on real CPUs. The schedule counts
+// CPUs; which ones of the host's they are shows when a boot or race begins.
 type turns struct {
-	mu   sync.Mutex
-	s    *schedule
-	host []int // CPUs that the budget has
-	// locks keep other processes off these CPUs; where the budget has more CPUs than
-	// the host, races share them anyway.
-	locks cpuLocks
+	mu    sync.Mutex
+	s     *schedule
+	host  []int // CPUs that this process may use, in ascending order
+	locks *cpuLocks
+	// shared says that the budget has more CPUs than the host: races are in each
+	// other's way anyway, and nobody holds any.
+	shared bool
 
+	racing  map[*machine][]int            // host CPUs of a race
 	confine map[*machine]func(cpus []int) // keeps a machine that does not race out of the way
 }
 
-// newTurns makes turns for a budget, apart from those of other processes with the
-// same locks.
-func newTurns(b Budget, locks cpuLocks) *turns {
+// newTurns makes turns for a budget, apart from those of other processes whose
+// locks have the same prefix.
+func newTurns(b Budget, prefix string) *turns {
 	host := hostCPUs()
-	if b.CPUs > len(host) {
-		locks = cpuLocks{}
-	}
 	return &turns{
-		s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: host[:min(b.CPUs, len(host))], locks: locks,
-		confine: map[*machine]func([]int){},
+		s: newSchedule(b.CPUs, b.Memory, b.Jobs), host: host, locks: newCPULocks(prefix), shared: b.CPUs > len(host),
+		racing: map[*machine][]int{}, confine: map[*machine]func([]int){},
 	}
 }
 
@@ -59,31 +60,23 @@ func (t *turns) ended(m *machine) {
 	t.change(m, (*schedule).ended)
 }
 
-// bootCPUs are the host CPUs without a race: a kernel boots faster on several,
-// and nobody minds.
-func (t *turns) bootCPUs() []int {
+// quiet are the host CPUs where neither this process nor another races: a kernel
+// boots faster on several, and nobody minds. Where there are none, a machine is
+// nowhere out of the way, and may go where this process does not race.
+func (t *turns) quiet() []int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.quiet()
+	return t.quietNow()
 }
 
-// quiet is bootCPUs; t.mu is held.
-func (t *turns) quiet() []int {
-	racing := map[int]bool{}
-	for _, m := range t.s.list {
-		for _, i := range m.cpus {
-			if m.phase == phaseRace && len(t.host) > 0 {
-				racing[t.host[i%len(t.host)]] = true
-			}
-		}
+// quietNow is quiet; t.mu is held.
+func (t *turns) quietNow() []int {
+	own := slices.Concat(slices.Collect(maps.Values(t.racing))...)
+	cpus := slices.DeleteFunc(slices.Clone(t.host), func(cpu int) bool { return slices.Contains(own, cpu) })
+	if alone := slices.DeleteFunc(slices.Clone(cpus), t.locks.foreign); len(alone) > 0 {
+		return alone
 	}
-	var out []int
-	for _, cpu := range t.host {
-		if !racing[cpu] {
-			out = append(out, cpu)
-		}
-	}
-	return out
+	return cpus
 }
 
 // onRace has confine called when races leave m other CPUs than before.
@@ -93,19 +86,50 @@ func (t *turns) onRace(m *machine, confine func(cpus []int)) {
 	t.confine[m] = confine
 }
 
-// cpus are the host CPUs that m has. Where the budget has more than the host,
-// machines share them.
+// onHost chooses the host CPUs of a race that the schedule has granted, waits
+// for them, and keeps machines that do not race out of them; false means that
+// the claim was given up.
+func (t *turns) onHost(m *machine, c *cpuClaim, waits func()) bool {
+	cpus := t.numbered(m)
+	if !t.shared {
+		var ok bool
+		if cpus, ok = c.take(len(cpus), t.host, waits); !ok {
+			return false
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.isOver() { // by now: m may be no more
+		return false
+	}
+	t.racing[m] = cpus
+	for o, confine := range t.confine {
+		if o.phase != phaseRace || o.waiting {
+			confine(t.quietNow())
+		}
+	}
+	return true
+}
+
+// numbered are as many host CPUs as m has of the schedule's: by their number,
+// which spreads races that share them.
+func (t *turns) numbered(m *machine) []int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var cpus []int
+	for _, i := range m.cpus {
+		if len(t.host) > 0 {
+			cpus = append(cpus, t.host[i%len(t.host)])
+		}
+	}
+	return cpus
+}
+
+// cpus are the host CPUs of a race.
 func (t *turns) cpus(m *machine) []int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.host) == 0 {
-		return nil
-	}
-	var out []int
-	for _, i := range m.cpus {
-		out = append(out, t.host[i%len(t.host)])
-	}
-	return out
+	return t.racing[m]
 }
 
 func (t *turns) wait(m *machine, step func(*schedule, *machine)) <-chan struct{} {
@@ -121,29 +145,21 @@ func (t *turns) wait(m *machine, step func(*schedule, *machine)) <-chan struct{}
 func (t *turns) change(m *machine, step func(*schedule, *machine)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	delete(t.racing, m)
 	step(t.s, m)
 	t.grant()
 }
 
 // grant tells those whose turn it is; t.mu is held.
 func (t *turns) grant() {
-	granted := t.s.grants()
-	if slices.ContainsFunc(granted, func(m *machine) bool { return m.phase == phaseRace }) {
-		// Before the race begins, or this would undo what it does with its threads.
-		for m, confine := range t.confine {
-			if m.phase != phaseRace || m.waiting {
-				confine(t.quiet())
-			}
-		}
-	}
-	for _, m := range granted {
+	for _, m := range t.s.grants() {
 		close(m.granted)
 	}
 }
 
 // turnOf are the turns of one machine; nil is that of a machine that has the
 // host to itself. Beside this process's own turns it waits for other kqual
-// processes: a boot for any CPU, a race for those that it has.
+// processes: a boot for any CPU, a race for as many as it needs.
 type turnOf struct {
 	turns *turns
 	m     *machine
@@ -162,7 +178,7 @@ func (r *run) turnOf(order int, kr *matrix.KernelRun) *turnOf {
 }
 
 func newTurnOf(t *turns, m *machine) *turnOf {
-	return &turnOf{turns: t, m: m, waits: func() {}, booting: newCPUClaim(), racing: newCPUClaim()}
+	return &turnOf{turns: t, m: m, waits: func() {}, booting: newCPUClaim(t.locks), racing: newCPUClaim(t.locks)}
 }
 
 // boot waits until the machine may boot, or ctx is done.
@@ -170,10 +186,12 @@ func (t *turnOf) boot(ctx context.Context) error {
 	if err := t.turns.boot(ctx, t.m); err != nil {
 		return err
 	}
+	if t.turns.shared {
+		return nil
+	}
 	stop := context.AfterFunc(ctx, t.booting.giveUp)
 	defer stop()
-	cpus := slices.Concat(t.turns.cpus(t.m), t.turns.host) // its own, if it can be had
-	if !t.turns.locks.takeOne(t.booting, cpus, t.waits) {
+	if _, ok := t.booting.take(1, t.turns.host, t.waits); !ok {
 		t.ended()
 		return ctx.Err()
 	}
@@ -201,7 +219,7 @@ func (t *turnOf) booted() <-chan struct{} {
 	go func() {
 		select {
 		case <-granted:
-			if t.turns.locks.take(t.racing, t.turns.cpus(t.m), t.waits) {
+			if t.turns.onHost(t.m, t.racing, t.waits) {
 				close(now)
 			}
 		case <-t.racing.done:
@@ -218,7 +236,7 @@ func (t *turnOf) raced() {
 	}
 }
 
-// cpus is turns.cpus, or all.
+// cpus are those of the race, or all.
 func (t *turnOf) cpus(all []int) []int {
 	if t == nil {
 		return all
@@ -226,12 +244,12 @@ func (t *turnOf) cpus(all []int) []int {
 	return t.turns.cpus(t.m)
 }
 
-// bootCPUs is turns.bootCPUs, or all.
-func (t *turnOf) bootCPUs(all []int) []int {
+// quiet are the host CPUs to boot on, or all.
+func (t *turnOf) quiet(all []int) []int {
 	if t == nil {
 		return all
 	}
-	return t.turns.bootCPUs()
+	return t.turns.quiet()
 }
 
 // onRace is turns.onRace.

@@ -18,9 +18,9 @@ func (s span) overlaps(o span) bool { return s.begin.Before(o.end) && o.begin.Be
 // the test, whose own machines have locks of their own meanwhile.
 func haveTheHost(t *testing.T) {
 	t.Helper()
-	theirs, all := hostLocks, newCPUClaim()
-	cpuLocks{theirs}.take(all, hostCPUs(), func() { t.Log("waiting for other processes") })
-	hostLocks = testLocks().prefix
+	theirs, all := hostLocks, newCPUClaim(newCPULocks(hostLocks))
+	all.take(len(hostCPUs()), hostCPUs(), func() { t.Log("waiting for other processes") })
+	hostLocks = testLocks()
 	t.Cleanup(func() {
 		hostLocks = theirs
 		all.giveUp()
