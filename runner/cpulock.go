@@ -45,16 +45,31 @@ func newCPULocks(prefix string) *cpuLocks {
 // try takes a CPU, if nobody has it. Where no socket can be had at all, only
 // this process knows of it.
 func (l *cpuLocks) try(cpu int) bool {
+	_, free := l.look(cpu, true)
+	return free
+}
+
+// foreign says whether another process has a CPU now.
+func (l *cpuLocks) foreign(cpu int) bool {
+	mine, free := l.look(cpu, false)
+	return !mine && !free
+}
+
+// look says whether this process has a CPU, or nobody, and then keeps it or not.
+func (l *cpuLocks) look(cpu int, keep bool) (mine, free bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, mine := l.held[cpu]; mine {
-		return false
+		return true, false
 	}
 	fd, free := l.bind(cpu)
-	if free {
+	switch {
+	case free && keep:
 		l.held[cpu] = fd
+	case free:
+		unbind(fd)
 	}
-	return free
+	return false, free
 }
 
 // release gives CPUs back.
@@ -65,20 +80,6 @@ func (l *cpuLocks) release(cpus []int) {
 		unbind(l.held[cpu])
 		delete(l.held, cpu)
 	}
-}
-
-// foreign says whether another process has a CPU now.
-func (l *cpuLocks) foreign(cpu int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, mine := l.held[cpu]; mine {
-		return false
-	}
-	fd, free := l.bind(cpu)
-	if free {
-		unbind(fd)
-	}
-	return !free
 }
 
 // bind binds the socket of a CPU; free is false where another process has.
