@@ -64,6 +64,9 @@ func (v *vm) raise(ctx context.Context) {
 	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(settlePoll) {
 		if pid, ok := findQEMU(v.name); ok {
 			v.pid.Store(int64(pid))
+			if cpus := v.confined.Load(); cpus != nil {
+				v.confine(*cpus) // what was asked for before
+			}
 			if os.Geteuid() == 0 {
 				_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", pid), []byte(strconv.Itoa(raceNice)), 0)
 			}
@@ -76,6 +79,7 @@ func (v *vm) raise(ctx context.Context) {
 // threads on any of them. It returns when that is done, QEMU has ended or
 // settleTime is up.
 func (v *vm) settle(ctx context.Context, vcpus int, cpus []int) {
+	v.confined.Store(nil)
 	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline) && ctx.Err() == nil && !v.hasEnded(); time.Sleep(settlePoll) {
 		if pid := v.pid.Load(); pid > 0 && settleThreads(int(pid), vcpus, cpus) {
 			return
@@ -83,8 +87,10 @@ func (v *vm) settle(ctx context.Context, vcpus int, cpus []int) {
 	}
 }
 
-// confine keeps all of QEMU's threads on these host CPUs.
+// confine keeps all of QEMU's threads on these host CPUs, now or as soon as QEMU
+// is found.
 func (v *vm) confine(cpus []int) {
+	v.confined.Store(&cpus)
 	if pid := v.pid.Load(); pid > 0 {
 		settleThreads(int(pid), 0, cpus)
 	}

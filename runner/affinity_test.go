@@ -86,13 +86,13 @@ func TestAMachineIsConfined(t *testing.T) {
 	}
 	in.Close()
 	v := &vm{name: "kqual-test-affinity", ended: make(chan struct{})}
+	one := hostCPUs()[:1]
+	v.confine(one) // before it is found
 	begin := time.Now()
 	v.raise(t.Context())
 	if int(v.pid.Load()) != cmd.Process.Pid || time.Since(begin) > time.Second {
 		t.Errorf("found process %d after %s, want %d", v.pid.Load(), time.Since(begin), cmd.Process.Pid)
 	}
-	one := hostCPUs()[:1]
-	v.confine(one)
 	if got := affinity(t, cmd.Process.Pid); len(got) != 1 || got[0] != one[0] {
 		t.Errorf("it is on %v, want %v", got, one)
 	}

@@ -79,11 +79,15 @@ func (t *turns) quietNow() []int {
 	return cpus
 }
 
-// onRace has confine called when races leave m other CPUs than before.
+// onRace has confine called when races leave m other CPUs than before, and now
+// where there is one: it may have begun since m was started.
 func (t *turns) onRace(m *machine, confine func(cpus []int)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.confine[m] = confine
+	if len(t.racing) > 0 {
+		confine(t.quietNow())
+	}
 }
 
 // onHost chooses the host CPUs of a race that the schedule has granted, waits

@@ -28,6 +28,11 @@ func TestBootsKeepOutOfRaces(t *testing.T) {
 	if !slices.Equal(confined, []int{5, 7}) || !slices.Equal(b.quiet(nil), confined) {
 		t.Errorf("beside the race the boot has %v and %v", confined, b.quiet(nil))
 	}
+	late := []int{}
+	b.onRace(func(cpus []int) { late = cpus })
+	if !slices.Equal(late, confined) {
+		t.Errorf("a boot that was started just before the race keeps to %v", late)
+	}
 	a.ended()
 	if got := b.quiet(nil); len(got) != 4 {
 		t.Errorf("after the race boots have %v", got)

@@ -45,10 +45,12 @@ type vm struct {
 	cmdline string
 	name    string       // -name of QEMU
 	pid     atomic.Int64 // of QEMU, as soon as it is known
-	kill    context.CancelFunc
-	ended   chan struct{}
-	err     error        // of QEMU; valid after ended is closed
-	output  *boundedText // what QEMU itself said
+	// confined are the host CPUs to keep to, as far as they were ever said.
+	confined atomic.Pointer[[]int]
+	kill     context.CancelFunc
+	ended    chan struct{}
+	err      error        // of QEMU; valid after ended is closed
+	output   *boundedText // what QEMU itself said
 }
 
 // kernelArgs are on every kernel command line, beside the architecture's. The
