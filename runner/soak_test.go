@@ -17,7 +17,7 @@ import (
 // How long the soak takes in make test, and in make full; KQUAL_SOAK says
 // otherwise (make soak, scripts/soak).
 const (
-	shortSoak = 90 * time.Second
+	shortSoak = 5 * time.Minute
 	fullSoak  = 2 * time.Hour
 )
 
