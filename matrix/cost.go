@@ -8,14 +8,15 @@ import (
 // What a run costs. Measured with QEMU 7.2, TCG, 2 vCPUs on a 2-core machine:
 // an estimate for plan, not a promise.
 const (
-	costBoot = 2 * time.Second // boot to power-off of Debian cloud kernels: 1.1 s (5.10, PVH) to 2.9 s (7.3, defaults)
+	costBoot = 2 * time.Second // boot to power-off of Debian cloud kernels, two side by side: 1.3 s (5.10) to 2.5 s (7.3)
 	// costBootUpper is a boot on a loaded host, with one retry.
 	costBootUpper = 20 * time.Second
 	// costCell is a cell in memory that collects costNeeded decisive trials and
-	// finds nothing: 0.4 s on 5.10, 1.3 s on 6.1, up to 2 s on newer kernels.
-	costCell = time.Second
-	// costDiskCell is the same on a filesystem with an image of its own.
-	costDiskCell = 2 * time.Second
+	// finds nothing: 0.3 to 0.4 s on a 5.10 build, 0.5 to 1 s on Debian's 5.10 to 7.3.
+	costCell = 700 * time.Millisecond
+	// costDiskCell is the same on a filesystem with an image of its own: 0.6 s and
+	// 0.8 to 1.2 s.
+	costDiskCell = time.Second
 	costNeeded   = 3280 // decisive trials: Needed(0.001, 0.95)
 	// costAffectedCell is a cell that stops at its 128th decisive trial: 30 ms,
 	// and the groups must be made and ordered first.
