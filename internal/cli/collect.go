@@ -36,12 +36,26 @@ func (c *collector) start() {
 	c.dirty = make(chan struct{}, 1)
 	c.saved = make(chan struct{})
 	c.save() // the empty report replaces that of an earlier run at once
+	c.show.answered(c.answered())
 	go func() {
 		defer close(c.saved)
 		for range c.dirty {
 			c.save()
 		}
 	}()
+}
+
+// answered is how many cells have an answer; c.mu is held, or nothing runs yet.
+func (c *collector) answered() int {
+	n := 0
+	for _, run := range c.input.Runs {
+		for _, cell := range run.Cells {
+			if cell.Outcome != nil || cell.Error != nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (c *collector) changed() {
@@ -101,7 +115,7 @@ func (c *collector) event(ev runner.Event) {
 	tell := func() {}
 	if ev.Cell != nil {
 		line := c.cellLine(*ev.Run, *ev.Cell)
-		tell = func() { c.show.cell(line) }
+		tell = func() { c.show.line(line) }
 	} else {
 		c.show.through(ev.Kernel)
 		if ev.Run.Error != nil && !isInterruption(ev.Run.Error) {
@@ -114,7 +128,11 @@ func (c *collector) event(ev runner.Event) {
 			c.input.Runs[i] = *ev.Run
 		}
 	}
-	c.untold = append(c.untold, tell)
+	known := c.answered()
+	c.untold = append(c.untold, func() {
+		tell()
+		c.show.answered(known)
+	})
 	c.mu.Unlock()
 	c.changed()
 }

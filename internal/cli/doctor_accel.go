@@ -96,7 +96,7 @@ func (d *doctor) prober(ctx context.Context, arch string) (p runner.Prober, rele
 	if err != nil {
 		return p, nil, err
 	}
-	show := d.newProgress(0)
+	show := d.newProgress(0, 0)
 	defer show.close()
 	var img *kernels.Image
 	var first error

@@ -104,7 +104,7 @@ func (a *app) getCommand(name, short string, wanted func(matrix.Kernel) bool) *c
 			if err != nil {
 				return err
 			}
-			show := a.newProgress(0)
+			show := a.newProgress(0, 0)
 			defer show.close()
 			var failed []string
 			var rows [][]string

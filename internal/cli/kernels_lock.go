@@ -82,7 +82,7 @@ func (a *app) lockNow(ctx context.Context, sel *selector, before *kernels.Lock, 
 	if err != nil {
 		return nil, err
 	}
-	show := a.newProgress(0)
+	show := a.newProgress(0, 0)
 	defer show.close()
 	var failed []string
 	for _, k := range spec.Kernels {

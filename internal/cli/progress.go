@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -28,6 +29,7 @@ type progress struct {
 	bars  *mpb.Progress       // nil where standard error is no terminal, and after close
 	steps map[string]*mpb.Bar // kernel and step → bar; nil bars where there are none
 	cells *mpb.Bar
+	eta   eta
 	now   map[string]*runningCell // kernel → its line; none where there is no terminal
 	lines int                     // that now ever had
 }
@@ -38,9 +40,13 @@ type runningCell struct {
 	text atomic.Value // string; drawing must not wait for progress.mu
 }
 
-// newProgress makes one for so many cells; 0 for a command that has none.
-func (a *app) newProgress(cells int) *progress {
-	p := &progress{err: a.Err, verbose: a.verbose, tail: a.tail, steps: map[string]*mpb.Bar{}, now: map[string]*runningCell{}}
+// newProgress makes one for so many cells, which are likely to take so long; 0
+// for a command that has none.
+func (a *app) newProgress(cells int, likely time.Duration) *progress {
+	p := &progress{
+		err: a.Err, verbose: a.verbose, tail: a.tail, steps: map[string]*mpb.Bar{}, now: map[string]*runningCell{},
+		eta: eta{likely: likely},
+	}
 	if !isTerminal(a.Err) || os.Getenv("TERM") == "dumb" {
 		return p
 	}
@@ -51,7 +57,9 @@ func (a *app) newProgress(cells int) *progress {
 			mpb.BarPriority(lowest), // below the steps and the cells that run
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.CountersNoUnit("cell %d of %d ")),
-			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO), decor.Name(", about "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left")),
+			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO), decor.Any(func(s decor.Statistics) string {
+				return ", " + p.eta.text(s.Current, s.Total, time.Now())
+			})),
 		)
 	}
 	return p
@@ -159,7 +167,12 @@ func (p *progress) step(ev kernels.Event) *mpb.Bar {
 }
 
 // begin says which cell of its kernel runs now.
-func (p *progress) begin(c matrix.Cell) { p.running(c.Kernel, cellText(c)) }
+func (p *progress) begin(c matrix.Cell) {
+	if p.cells != nil {
+		p.eta.begun(p.cells.Current())
+	}
+	p.running(c.Kernel, cellText(c))
+}
 
 // running shows a line about a kernel below all that stays.
 func (p *progress) running(kernel, text string) {
@@ -201,11 +214,10 @@ func (p *progress) beat(b runner.Beat) {
 	p.running(b.Cell.Kernel, fmt.Sprintf("%s: %d stale of %d trials", cellText(b.Cell), b.Stale, b.Trials))
 }
 
-// cell prints the line about a finished cell.
-func (p *progress) cell(text string) {
-	p.line(text)
+// answered says how many cells have an answer by now.
+func (p *progress) answered(n int) {
 	if p.cells != nil {
-		p.cells.Increment()
+		p.cells.SetCurrent(int64(n))
 	}
 }
 

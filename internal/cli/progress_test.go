@@ -56,7 +56,7 @@ func TestLiveViewShowsEveryMachine(t *testing.T) {
 			}
 		}
 	}()
-	p := (&app{Stdio: Stdio{Err: tty}}).newProgress(4)
+	p := (&app{Stdio: Stdio{Err: tty}}).newProgress(4, time.Minute)
 	appears := func(text string) {
 		t.Helper()
 		deadline := time.Now().Add(10 * time.Second)
@@ -75,13 +75,14 @@ func TestLiveViewShowsEveryMachine(t *testing.T) {
 	p.beat(runner.Beat{Cell: cell("debian-13-backports"), Trials: 1234, Stale: 5})
 	appears("debian-13-backports tmpfs/unlink IN_DELETE+EXCL_UNLINK: 5 stale of 1234 trials")
 	appears("b tmpfs/unlink IN_DELETE+EXCL_UNLINK")
-	p.cell("a line that stays")
+	p.line("a line that stays")
+	p.answered(1)
 	appears("a line that stays")
 	appears("cell 1 of 4")
 	p.through("debian-13-backports")
 	time.Sleep(500 * time.Millisecond) // some refreshes
 	before := len(seen.String())
-	p.cell("another")
+	p.answered(2)
 	appears("cell 2 of 4")
 	if late := seen.String()[before:]; strings.Contains(late, "debian-13-backports") || !strings.Contains(late, "b tmpfs/unlink") {
 		t.Errorf("after the end of one machine the screen shows %q", late)

@@ -174,7 +174,8 @@ type job struct {
 // perform measures a plan into its directory, cell by cell, and returns the
 // report. An interruption is no error: the report says so.
 func (a *app) perform(ctx context.Context, j job) (*reports.Report, error) {
-	show := a.newProgress(j.plan.Cells())
+	likely, _ := runner.Estimate(j.plan, j.budget)
+	show := a.newProgress(j.plan.Cells(), likely)
 	c := &collector{
 		path: filepath.Join(j.dir, resultsName), show: show,
 		input: reports.Input{
