@@ -18,18 +18,23 @@ import (
 // A race holds, for each of its host CPUs, the name of a socket in the abstract
 // namespace (unix(7)), a boot for the one that it needs: only one process can
 // bind it, whoever runs it, and the kernel gives back what a process that was
-// killed held.
+// killed held. They queue at a door, or a race that needs two CPUs might wait for
+// ever while others take one after the other.
 type cpuLocks struct {
 	prefix string // of the sockets; empty keeps no other process away
 
 	mu   sync.Mutex
-	held map[int]int // host CPU → socket, noSocket where there is none
+	held map[int]int // host CPU, or door → socket, noSocket where there is none
 }
 
 // hostLocks is the prefix of every kqual process.
 var hostLocks = "kqual/cpu/"
 
-const noSocket = -1
+const (
+	noSocket = -1
+	// door is locked like a CPU, by whoever comes next.
+	door = -1
+)
 
 const (
 	// cpuPoll is how often somebody who waits looks whether a CPU is free.
@@ -111,60 +116,66 @@ type cpuClaim struct {
 
 	mu   sync.Mutex
 	over bool
-	cpus []int
+	held []int // while it waits with the door first
 }
 
 func newCPUClaim(locks *cpuLocks) *cpuClaim {
 	return &cpuClaim{locks: locks, done: make(chan struct{})}
 }
 
-// take waits until n of these host CPUs, given in ascending order, can be had,
-// whichever they are, and calls waits where that lasts. It returns them in that
-// order; false means that the claim was given up.
+// take waits until n of these host CPUs can be had, whichever they are, and calls
+// waits where that lasts. It returns them in ascending order; false means that
+// the claim was given up.
 //
-// Meanwhile it keeps what it could have of the first n, as far as nothing is
-// missing among them. So somebody who waits and has something only needs CPUs
-// behind it, no two wait for each other, and boots cannot take one CPU after
-// the other from a race for ever.
+// Who waits keeps what it has got already. That cannot end with two who wait for
+// each other: only one is through the door, and nobody comes to it with a CPU.
 func (c *cpuClaim) take(n int, cpus []int, waits func()) ([]int, bool) {
 	patience := time.AfterFunc(cpuPatience, waits)
 	defer patience.Stop()
-	n = min(n, len(cpus))
+	if !c.collect(1, []int{door}) || !c.collect(1+min(n, len(cpus)), cpus) {
+		return nil, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return nil, false
+	}
+	c.locks.release(c.held[:1])
+	c.held = c.held[1:]
+	return slices.Sorted(slices.Values(c.held)), true
+}
+
+// collect takes what can be had of cpus until it holds n; false means that the
+// claim was given up.
+func (c *cpuClaim) collect(n int, cpus []int) bool {
 	for {
-		got, over := c.try(n, cpus)
-		if over || len(got) == n {
-			return got, !over
+		switch has, over := c.try(n, cpus); {
+		case over:
+			return false
+		case has:
+			return true
 		}
 		select {
 		case <-c.done:
-			return nil, false
+			return false
 		case <-time.After(cpuPoll):
 		}
 	}
 }
 
-// try is one look of take: what it returns is all, or what to keep.
-func (c *cpuClaim) try(n int, cpus []int) (got []int, over bool) {
+// try is one look of collect.
+func (c *cpuClaim) try(n int, cpus []int) (has, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
-		return nil, true
+		return false, true
 	}
 	for _, cpu := range cpus {
-		if len(c.cpus) < n && !slices.Contains(c.cpus, cpu) && c.locks.try(cpu) {
-			c.cpus = append(c.cpus, cpu)
+		if len(c.held) < n && c.locks.try(cpu) {
+			c.held = append(c.held, cpu)
 		}
 	}
-	slices.Sort(c.cpus)
-	if len(c.cpus) < n {
-		keep := 0
-		for keep < len(c.cpus) && c.cpus[keep] == cpus[keep] {
-			keep++
-		}
-		c.locks.release(c.cpus[keep:])
-		c.cpus = c.cpus[:keep]
-	}
-	return slices.Clone(c.cpus), false
+	return len(c.held) == n, false
 }
 
 func (c *cpuClaim) isOver() bool {
@@ -182,5 +193,5 @@ func (c *cpuClaim) giveUp() {
 	}
 	c.over = true
 	close(c.done)
-	c.locks.release(c.cpus)
+	c.locks.release(c.held)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -132,15 +133,20 @@ func TestRacesOfOtherProcessesGoElsewhere(t *testing.T) {
 
 	third, granted := raceOf(t, all[2], 2)
 	mustWait(t, "a third race on one free CPU", granted)
-	booting := newTurnOf(all[0], &machine{vcpus: 1, memory: 1})
-	if err := booting.boot(t.Context()); err != nil { // the race that waits does not keep the last CPU
-		t.Fatal(err)
-	}
+	booting, up := newTurnOf(all[0], &machine{vcpus: 1, memory: 1}), make(chan struct{})
+	go func() {
+		defer close(up)
+		if err := booting.boot(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	mustWait(t, "a boot that came behind it", up)
 	second.raced()
 	mustGoOn(t, "the third race, after the second,", granted)
-	if got := third.cpus(nil); !slices.Equal(got, []int{6, 7}) {
+	if got := third.cpus(nil); !slices.Equal(got, []int{6, 8}) {
 		t.Errorf("the third races on %v", got)
 	}
+	mustGoOn(t, "the boot, on the CPU that is left,", up)
 	for _, m := range []*turnOf{first, second, third, booting} {
 		m.ended()
 	}
@@ -153,28 +159,57 @@ func TestRacesOfOtherProcessesGoElsewhere(t *testing.T) {
 // the other all the time.
 func TestARaceIsNotStarved(t *testing.T) {
 	host := []int{0, 1}
-	race := newCPUClaim(newCPULocks(testLocks()))
 	others := newCPULocks(testLocks())
-	one, two := newCPUClaim(others), newCPUClaim(others)
-	one.take(1, host, func() {})
-	two.take(1, host, func() {})
-	got := make(chan struct{})
+	stop := make(chan struct{})
+	var busy sync.WaitGroup
+	for range 3 {
+		busy.Go(func() {
+			for {
+				c := newCPUClaim(others)
+				c.take(1, host, func() {})
+				select {
+				case <-stop:
+					c.giveUp()
+					return
+				case <-time.After(2 * cpuPoll):
+					c.giveUp()
+				}
+			}
+		})
+	}
+	race, got := newCPUClaim(newCPULocks(testLocks())), make(chan struct{})
 	go func() {
 		defer close(got)
-		race.take(2, host, func() {})
-	}()
-	mustWait(t, "a race without CPUs", got)
-	one.giveUp()
-	time.Sleep(5 * cpuPoll)
-	if next := newCPUClaim(others); true {
-		if cpus, _ := next.try(1, host); len(cpus) > 0 {
-			t.Errorf("another has CPUs %v, which the race waits for", cpus)
+		if cpus, ok := race.take(2, host, func() {}); !ok || !slices.Equal(cpus, host) {
+			t.Errorf("it got %v", cpus)
 		}
-		next.giveUp()
-	}
-	two.giveUp()
+	}()
 	mustGoOn(t, "the race", got)
 	race.giveUp()
+	close(stop)
+	busy.Wait()
+}
+
+// Who no longer wants to wait leaves the door and what it had.
+func TestAClaimThatIsGivenUpIsInNobodysWay(t *testing.T) {
+	host := []int{0, 1}
+	one, two, three := newCPUClaim(newCPULocks(testLocks())), newCPUClaim(newCPULocks(testLocks())), newCPUClaim(newCPULocks(testLocks()))
+	one.take(1, host, func() {})
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		if _, ok := two.take(2, host, func() {}); ok {
+			t.Error("two have the same CPU")
+		}
+	}()
+	mustWait(t, "a race beside another claim", left)
+	two.giveUp()
+	mustGoOn(t, "who gave up", left)
+	if cpus, ok := three.take(1, host, func() {}); !ok || !slices.Equal(cpus, []int{1}) {
+		t.Errorf("the next has %v", cpus)
+	}
+	one.giveUp()
+	three.giveUp()
 }
 
 // Who asks for more CPUs than there are shares them.
