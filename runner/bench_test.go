@@ -23,6 +23,7 @@ var benchKernels = []struct{ name, kernel string }{
 // noisy host is noisy for both. The ratio is of the medians.
 func BenchmarkVMBoot(b *testing.B) {
 	needVM(b)
+	haveTheHost(b)
 	for _, k := range benchKernels {
 		b.Run(k.name, func(b *testing.B) {
 			img := image(b, k.kernel)

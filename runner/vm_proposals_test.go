@@ -43,6 +43,7 @@ type exerciser struct {
 
 func newExerciser(t testing.TB) *exerciser {
 	t.Helper()
+	haveTheHost(t) // its boots take no turns
 	cfg, _, _ := proposalRun(t)
 	e := &exerciser{cfg: cfg}
 	var err error

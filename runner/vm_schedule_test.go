@@ -15,8 +15,9 @@ type span struct{ begin, end time.Time }
 func (s span) overlaps(o span) bool { return s.begin.Before(o.end) && o.begin.Before(s.end) }
 
 // haveTheHost keeps other kqual processes off the host's CPUs until the end of
-// the test, whose own machines have locks of their own meanwhile.
-func haveTheHost(t *testing.T) {
+// the test, whose own machines have locks of their own meanwhile, or boot without
+// turns.
+func haveTheHost(t testing.TB) {
 	t.Helper()
 	theirs, all := hostLocks, newCPUClaim(newCPULocks(hostLocks))
 	all.take(len(hostCPUs()), hostCPUs(), func() { t.Log("waiting for other processes") })

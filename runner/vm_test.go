@@ -259,6 +259,7 @@ func TestVMALoadedHostGivesTheSameVerdict(t *testing.T) {
 // bootOnce boots an image with a program as PID 1 and no plan to speak of.
 func bootOnce(t *testing.T, img *kernels.Image, guestProgram string, change func(*boot)) bootResult {
 	t.Helper()
+	haveTheHost(t)
 	b := &boot{
 		image: img, guest: guestProgram, accel: AccelTCG, dir: t.TempDir(), probe: true,
 		machine: matrix.Machine{VCPUs: 1, Memory: 256 << 20},
