@@ -23,6 +23,9 @@ const (
 	dialTimeout = 15 * time.Second
 	// stallTimeout ends a download that delivers nothing for so long.
 	stallTimeout = 60 * time.Second
+	// idleTimeout is how long a connection is kept for the next request: races go on
+	// for hours after the last one.
+	idleTimeout = 10 * time.Second
 	// tries is how often a download is started before it is given up.
 	tries = 3
 	// retryPause is the wait before the second try; it doubles.
@@ -67,6 +70,7 @@ var httpClient = &http.Client{Transport: watchedTransport{&http.Transport{
 	DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 	ResponseHeaderTimeout: stallTimeout,
 	TLSHandshakeTimeout:   dialTimeout,
+	IdleConnTimeout:       idleTimeout,
 	DisableCompression:    true,
 }, stallTimeout}}
 
