@@ -12,12 +12,12 @@ import (
 	"kqual/reports"
 )
 
-// mustBeWhole fails unless a run of oneKernel is finished and met every
+// mustBeWhole fails unless a run of so many cells is finished and met every
 // expectation.
-func mustBeWhole(t *testing.T, dir string) {
+func mustBeWhole(t *testing.T, dir string, cells int) {
 	t.Helper()
 	r := load(t, dir)
-	if r.State != reports.StateDone || len(r.Cells) != 6 || r.Gate.Met != 6 {
+	if r.State != reports.StateDone || len(r.Cells) != cells || r.Gate.Met != cells {
 		t.Errorf("%s: state %s, %d cells, %d met their expectation", dir, r.State, len(r.Cells), r.Gate.Met)
 	}
 	for _, c := range r.Cells {
@@ -81,7 +81,7 @@ func TestVMTwoRunsShareACache(t *testing.T) {
 		t.Errorf("no run says that it downloaded anything:\n%s%s", said[0].String(), said[1].String())
 	}
 	for _, dir := range dirs {
-		mustBeWhole(t, dir)
+		mustBeWhole(t, dir, 6)
 	}
 	mustLeaveNothing(t, cache, pids...)
 }
@@ -100,7 +100,7 @@ func TestVMTheSecondRunOnADirectoryStops(t *testing.T) {
 	if err := first.Wait(); err != nil {
 		t.Errorf("the first run: %v", err)
 	}
-	mustBeWhole(t, dir)
+	mustBeWhole(t, dir, 6)
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*.json.*")); len(left) > 0 {
 		t.Errorf("left %q", left)
 	}
@@ -111,21 +111,22 @@ func TestVMTheSecondRunOnADirectoryStops(t *testing.T) {
 func TestVMARunDeadlineIsGoneOnWith(t *testing.T) {
 	needVM(t)
 	dir := t.TempDir()
-	_, stderr, code := run(t, "run", "--only", oneKernel, "--out", dir, "--max-run-time", "3500ms")
+	const both = "kernel=debian-11" // on both filesystems: more than any host measures in that time
+	_, stderr, code := run(t, "run", "--only", both, "--out", dir, "--max-run-time", "1500ms")
 	r := load(t, dir)
 	late := 0
 	for _, c := range r.Cells {
-		if strings.HasPrefix(c.Verdict.Reason, "run deadline: not measured within 3.5s") {
+		if strings.HasPrefix(c.Verdict.Reason, "run deadline: not measured within 1.5s") {
 			late++
 		}
 	}
 	if code != 3 || r.State != reports.StateDone || late == 0 {
 		t.Errorf("exit %d, state %s, %d cells were late:\n%s", code, r.State, late, stderr)
 	}
-	if out, stderr, code := run(t, "run", "--only", oneKernel, "--out", dir, "--resume"); code != 0 {
+	if out, stderr, code := run(t, "run", "--only", both, "--out", dir, "--resume"); code != 0 {
 		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
-	mustBeWhole(t, dir)
+	mustBeWhole(t, dir, 12)
 }
 
 // A run that was killed is found again without a word of where it is.
@@ -159,7 +160,7 @@ func TestVMResumeFindsTheKilledRun(t *testing.T) {
 	if code != 0 || !strings.Contains(stderr, "going on with runs/") || strings.Contains(stderr, " IN_DELETE: ") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
-	mustBeWhole(t, latest)
+	mustBeWhole(t, latest, 6)
 	if there, _ := filepath.Glob(filepath.Join(dir, "runs", "*")); len(there) != 2 { // the run and latest
 		t.Errorf("there are %q", there)
 	}
