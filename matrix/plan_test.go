@@ -195,10 +195,10 @@ func TestCostAddsUpKernels(t *testing.T) {
 	// debian-11: a boot, 5 clean cells on tmpfs and a refused one twice over
 	// (FAN_*), 6 on ext4. v5.10-affected: the same with 4 affected cells.
 	k := c.Kernels[0]
-	if want := 2*time.Second + 4*time.Second + 6*2*time.Second + 2*10*time.Millisecond; k.Source != "download about 30 MB" || k.Likely != want || k.Upper != 12*25*time.Second+20*time.Second {
+	if want := 2*time.Second + 4*700*time.Millisecond + 6*time.Second + 2*10*time.Millisecond; k.Source != "download about 30 MB" || k.Likely != want || k.Upper != 12*25*time.Second+20*time.Second {
 		t.Errorf("%+v, want likely %s", k, want)
 	}
-	if want := k.Likely - 2*time.Second - 4*time.Second + 4*100*time.Millisecond; c.Kernels[1].Likely != want || c.Likely != k.Likely+want || c.Upper != 2*k.Upper {
+	if want := k.Likely - 2*700*time.Millisecond - 2*time.Second + 4*100*time.Millisecond; c.Kernels[1].Likely != want || c.Likely != k.Likely+want || c.Upper != 2*k.Upper {
 		t.Errorf("%+v, want likely %s", c, want)
 	}
 }
