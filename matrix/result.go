@@ -115,6 +115,9 @@ type CellRun struct {
 	Evidence *Evidence `json:"evidence,omitempty"`
 }
 
+// Answered says whether the cell is through, with an outcome or without.
+func (c *CellRun) Answered() bool { return c.Outcome != nil || c.Error != nil }
+
 // Evidence names the run that measured a cell whose outcome is still good.
 type Evidence struct {
 	Run      string    `json:"run"`

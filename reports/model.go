@@ -204,7 +204,7 @@ func (r *Report) answered() []matrix.KernelRun {
 		planned := len(run.Cells)
 		run.Cells = slices.Clone(run.Cells)
 		run.Cells = slices.DeleteFunc(run.Cells, func(c matrix.CellRun) bool {
-			missing := c.Outcome == nil && c.Error == nil && run.Error == nil && r.State != StateDone
+			missing := !c.Answered() && run.Error == nil && r.State != StateDone
 			if missing {
 				r.Missing = append(r.Missing, c.Cell.ID())
 			}

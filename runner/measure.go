@@ -149,7 +149,7 @@ func planBoot(kr *matrix.KernelRun) *bootPlan {
 	at := func(c matrix.Cell) place { return place{c.Filesystem, c.Scenario, c.Watch.Source} }
 	for _, second := range []bool{false, true} {
 		for i, c := range kr.Cells {
-			if c.Outcome != nil || c.Error != nil || second != (len(c.Ended) > 0) {
+			if c.Answered() || second != (len(c.Ended) > 0) {
 				continue
 			}
 			p.cells, p.slots = append(p.cells, c.Cell), append(p.slots, i)

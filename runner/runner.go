@@ -143,7 +143,7 @@ func newKernelRun(k matrix.KernelPlan) matrix.KernelRun {
 // unanswered gives every cell that has neither outcome nor error the reason.
 func unanswered(kr *matrix.KernelRun, why *matrix.Failure) {
 	for i := range kr.Cells {
-		if c := &kr.Cells[i]; c.Outcome == nil && c.Error == nil {
+		if c := &kr.Cells[i]; !c.Answered() {
 			c.Error = why
 		}
 	}

@@ -107,9 +107,10 @@ func (t *turns) onHost(m *machine, c *cpuClaim, waits func()) bool {
 		return false
 	}
 	t.racing[m] = cpus
+	quiet := t.quietNow()
 	for o, confine := range t.confine {
 		if o.phase != phaseRace || o.waiting {
-			confine(t.quietNow())
+			confine(quiet)
 		}
 	}
 	return true

@@ -50,7 +50,7 @@ func (c *collector) answered() int {
 	n := 0
 	for _, run := range c.input.Runs {
 		for _, cell := range run.Cells {
-			if cell.Outcome != nil || cell.Error != nil {
+			if cell.Answered() {
 				n++
 			}
 		}
@@ -148,7 +148,7 @@ func (c *collector) cellLine(run matrix.KernelRun, cell matrix.CellRun) string {
 	// Only what is known by now may speak; a plain watch comes before those that
 	// are compared with it.
 	known := run
-	known.Cells = slices.DeleteFunc(slices.Clone(run.Cells), func(o matrix.CellRun) bool { return o.Outcome == nil && o.Error == nil })
+	known.Cells = slices.DeleteFunc(slices.Clone(run.Cells), func(o matrix.CellRun) bool { return !o.Answered() })
 	text := "?"
 	for i, v := range matrix.Judge(known, s, cat) {
 		if known.Cells[i].Cell.ID() == cell.Cell.ID() {

@@ -22,8 +22,7 @@ func TestTimeLeft(t *testing.T) {
 		{"all done", 80 * time.Second, 0, 80, 80 * time.Second, "about 0.0 s left"},
 	} {
 		e := &eta{likely: tt.likely}
-		e.begin.Store(now.UnixNano())
-		e.known.Store(tt.before)
+		e.first.Store(&start{now, tt.before})
 		if got := e.text(tt.done, 80, now.Add(tt.passed)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}

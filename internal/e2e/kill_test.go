@@ -28,8 +28,8 @@ func TestVMAKilledRunGoesOn(t *testing.T) {
 	runToTheEnd(t, "run", "--only", oneKernel, "--out", undisturbed)
 	took := time.Since(begin)
 	want := verdictsOf(load(t, undisturbed))
-	if len(want) != 6 {
-		t.Fatalf("%d cells, want 6", len(want))
+	if len(want) != oneKernelCells {
+		t.Fatalf("%d cells, want %d", len(want), oneKernelCells)
 	}
 
 	rng := rand.New(rand.NewPCG(1, 2))

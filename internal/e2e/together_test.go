@@ -81,7 +81,7 @@ func TestVMTwoRunsShareACache(t *testing.T) {
 		t.Errorf("no run says that it downloaded anything:\n%s%s", said[0].String(), said[1].String())
 	}
 	for _, dir := range dirs {
-		mustBeWhole(t, dir, 6)
+		mustBeWhole(t, dir, oneKernelCells)
 	}
 	mustLeaveNothing(t, cache, pids...)
 }
@@ -100,7 +100,7 @@ func TestVMTheSecondRunOnADirectoryStops(t *testing.T) {
 	if err := first.Wait(); err != nil {
 		t.Errorf("the first run: %v", err)
 	}
-	mustBeWhole(t, dir, 6)
+	mustBeWhole(t, dir, oneKernelCells)
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*.json.*")); len(left) > 0 {
 		t.Errorf("left %q", left)
 	}
@@ -111,7 +111,8 @@ func TestVMTheSecondRunOnADirectoryStops(t *testing.T) {
 func TestVMARunDeadlineIsGoneOnWith(t *testing.T) {
 	needVM(t)
 	dir := t.TempDir()
-	const both = "kernel=debian-11" // on both filesystems: more than any host measures in that time
+	// Both filesystems are more than any host measures in that time.
+	const both, cells = "kernel=debian-11", 2 * oneKernelCells
 	_, stderr, code := run(t, "run", "--only", both, "--out", dir, "--max-run-time", "1500ms")
 	r := load(t, dir)
 	late := 0
@@ -126,7 +127,7 @@ func TestVMARunDeadlineIsGoneOnWith(t *testing.T) {
 	if out, stderr, code := run(t, "run", "--only", both, "--out", dir, "--resume"); code != 0 {
 		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
-	mustBeWhole(t, dir, 12)
+	mustBeWhole(t, dir, cells)
 }
 
 // A run that was killed is found again without a word of where it is.
@@ -160,7 +161,7 @@ func TestVMResumeFindsTheKilledRun(t *testing.T) {
 	if code != 0 || !strings.Contains(stderr, "going on with runs/") || strings.Contains(stderr, " IN_DELETE: ") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
-	mustBeWhole(t, latest, 6)
+	mustBeWhole(t, latest, oneKernelCells)
 	if there, _ := filepath.Glob(filepath.Join(dir, "runs", "*")); len(there) != 2 { // the run and latest
 		t.Errorf("there are %q", there)
 	}
